@@ -1,0 +1,101 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "skep/base/result.hpp"
+#include "skep/exec/context.hpp"
+#include "skep/exec/run_context.hpp"
+#include "skep/maps/map.hpp"
+#include "skep/object/object.hpp"
+#include "skep/program/program.hpp"
+
+namespace skep::runtime {
+
+/// Which engine runs a program.
+enum class Engine : std::uint8_t {
+    Checked,   ///< interpreter that proves every access at run time; for programs not verified
+    Unchecked, ///< interpreter without checks: only for verified programs and benchmarks
+};
+
+/// What programs see of the host; everything can be fixed for repeatable runs.
+struct HostOptions {
+    std::optional<std::uint64_t> fixed_time_ns;  ///< the clock stands still at this value
+    std::uint64_t clock_step_ns = 0;             ///< with fixed_time_ns: advance per reading
+    std::optional<std::uint64_t> random_seed;    ///< default: from the system
+    std::optional<std::uint32_t> pid, tgid, uid, gid; ///< default: those of the process
+    std::string comm;                            ///< default: that of the process
+    std::function<void(std::string_view)> printk;///< default: discarded
+    /// A record of bpf_perf_event_output; default: discarded and counted as lost.
+    std::function<void(const maps::Map&, std::uint32_t cpu, std::span<const std::byte>)> perf_output;
+};
+
+struct LoadOptions {
+    Engine engine = Engine::Checked;
+    std::uint32_t cpus = 1; ///< slots of per-CPU maps
+    HostOptions host;
+    std::uint64_t fuel = 100'000'000; ///< instructions a run may take in checked mode
+    bool zero_uninitialised_stack = false; ///< checked mode: read unwritten stack bytes as 0, no trap
+};
+
+struct RunResult {
+    std::uint32_t retval = 0; ///< r0, as BPF_PROG_TEST_RUN reports it
+    std::uint64_t r0 = 0;
+    exec::Trap trap;          ///< set: retval means nothing
+    std::uint64_t instructions = 0; ///< executed, in checked mode
+    exec::RedirectOutcome redirect;
+};
+
+class Runtime;
+
+/// A loaded program. Handle; valid while its Runtime lives.
+class LoadedProgram {
+public:
+    [[nodiscard]] const Program& program() const noexcept;
+    /// Runs once. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a time.
+    RunResult run(exec::Context& context, std::uint32_t cpu = 0) const noexcept;
+
+    struct State;
+
+private:
+    friend class Runtime;
+    explicit LoadedProgram(State& state) : state_(&state) {}
+    State* state_;
+};
+
+/// A loaded object: its maps, created and filled, and its programs, ready to run.
+class Runtime {
+public:
+    /// Creates the maps, fills them, checks every program that is to be autoloaded or named in
+    /// `programs` for helpers that are not there.
+    static Result<std::unique_ptr<Runtime>> load(const object::Object& object,
+                                                 const LoadOptions& options = {},
+                                                 std::span<const std::string> programs = {});
+    ~Runtime();
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
+
+    [[nodiscard]] Result<LoadedProgram> program(const std::string& name) const;
+    [[nodiscard]] std::vector<LoadedProgram> programs() const;
+    [[nodiscard]] Result<std::shared_ptr<maps::Map>> map(const std::string& name) const;
+    [[nodiscard]] std::span<const std::shared_ptr<maps::Map>> maps() const noexcept;
+    [[nodiscard]] const object::Object& object() const noexcept;
+    [[nodiscard]] exec::Host& host() noexcept;
+
+    struct State;
+
+private:
+    explicit Runtime(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+} // namespace skep::runtime
