@@ -93,7 +93,8 @@ struct RunContext {
     CallbackFn callback = nullptr; ///< set by the engine for the time of a run
     void* engine = nullptr;        ///< the engine's own state of the run
     /// The program in slot `index` of a prog array, as the engine's code object, or nullptr.
-    const void* (*tail_target)(const void* map, std::uint32_t index) noexcept = nullptr;
+    const void* (*tail_target)(RunContext* run, const void* map, std::uint32_t index) noexcept = nullptr;
+    void* runtime = nullptr; ///< for tail_target: the runtime's own state
 
     RedirectOutcome redirect{};
     void* scratch = nullptr; ///< for helpers: locks held, nested dynptr state, ... (lib/helpers)
