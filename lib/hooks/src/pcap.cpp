@@ -34,11 +34,16 @@ struct LinkName {
     const char* name;
 };
 constexpr std::array kLinkNames{
-    LinkName{kLinkNull, "NULL"},          LinkName{kLinkEthernet, "ETHERNET"},
-    LinkName{kLinkRaw, "RAW"},            LinkName{105, "IEEE802_11"},
-    LinkName{kLinkLinuxSll, "LINUX_SLL"}, LinkName{127, "IEEE802_11_RADIOTAP"},
-    LinkName{189, "USB_LINUX"},           LinkName{kLinkIpv4, "IPV4"},
-    LinkName{kLinkIpv6, "IPV6"},          LinkName{276, "LINUX_SLL2"},
+    LinkName{kLinkNull, "NULL"},
+    LinkName{kLinkEthernet, "ETHERNET"},
+    LinkName{kLinkRaw, "RAW"},
+    LinkName{105, "IEEE802_11"},
+    LinkName{kLinkLinuxSll, "LINUX_SLL"},
+    LinkName{127, "IEEE802_11_RADIOTAP"},
+    LinkName{189, "USB_LINUX"},
+    LinkName{kLinkIpv4, "IPV4"},
+    LinkName{kLinkIpv6, "IPV6"},
+    LinkName{276, "LINUX_SLL2"},
 };
 
 std::uint64_t to_ns(std::uint64_t ticks, const CaptureInterface& interface) {
@@ -118,10 +123,9 @@ Result<void> CaptureReader::read_pcap_header() {
     const auto major = u16(file_, 4);
     if (major != 2)
         return bad(4, "pcap version " + std::to_string(major) + ", expected 2");
-    interfaces_.push_back(
-        {.link_type = static_cast<std::uint16_t>(u32(file_, 20) & 0xffff),
-         .snaplen = u32(file_, 16),
-         .ticks_per_second = u32(file_, 0) == kMagicNano ? kNano : 1'000'000});
+    interfaces_.push_back({.link_type = static_cast<std::uint16_t>(u32(file_, 20) & 0xffff),
+                           .snaplen = u32(file_, 16),
+                           .ticks_per_second = u32(file_, 0) == kMagicNano ? kNano : 1'000'000});
     offset_ = kPcapHeader;
     return {};
 }
@@ -147,8 +151,8 @@ Result<bool> CaptureReader::next_pcap(CapturedPacket& packet) {
                                 std::to_string(remaining - kRecordHeader) + " are left");
     const CaptureInterface& interface = interfaces_.front();
     packet = {.data = file_.subspan(offset_ + kRecordHeader, size),
-              .time_ns = u32(header, 0) * kNano +
-                         u32(header, 4) * (kNano / interface.ticks_per_second),
+              .time_ns =
+                  u32(header, 0) * kNano + u32(header, 4) * (kNano / interface.ticks_per_second),
               .original_size = u32(header, 12),
               .interface = 0,
               .offset = offset_};
@@ -160,12 +164,19 @@ Result<bool> CaptureReader::next_pcapng(CapturedPacket& packet) {
     while (offset_ != file_.size()) {
         const Block block = SKEP_TRY(read_block());
         switch (block.type) {
-        case kSectionBlock: SKEP_TRY(read_section(block)); break;
-        case kInterfaceBlock: SKEP_TRY(read_interface(block)); break;
+        case kSectionBlock:
+            SKEP_TRY(read_section(block));
+            break;
+        case kInterfaceBlock:
+            SKEP_TRY(read_interface(block));
+            break;
         case kPacketBlock:
         case kSimplePacketBlock:
-        case kEnhancedPacketBlock: SKEP_TRY(read_packet(block, packet)); return true;
-        default: break; // Statistics, name resolution, custom blocks: not packets.
+        case kEnhancedPacketBlock:
+            SKEP_TRY(read_packet(block, packet));
+            return true;
+        default:
+            break; // Statistics, name resolution, custom blocks: not packets.
         }
     }
     return false;
@@ -182,8 +193,8 @@ Result<CaptureReader::Block> CaptureReader::read_block() {
     const bool section = load<std::uint32_t>(rest.data()) == kSectionBlock;
     if (section) {
         if (remaining < 16)
-            return bad(offset_, "truncated: " + std::to_string(remaining) +
-                                    " bytes of a section header");
+            return bad(offset_,
+                       "truncated: " + std::to_string(remaining) + " bytes of a section header");
         const auto order = load<std::uint32_t>(rest.data() + 8);
         if (order != kByteOrder && std::byteswap(order) != kByteOrder)
             return bad(offset_ + 8, "section header without the byte-order magic");
@@ -191,8 +202,8 @@ Result<CaptureReader::Block> CaptureReader::read_block() {
     }
     const std::uint32_t length = u32(rest, 4);
     if (length < kBlockFrame || length % 4 != 0)
-        return bad(offset_ + 4, "block length " + std::to_string(length) +
-                                    ", expected a multiple of 4 from 12");
+        return bad(offset_ + 4,
+                   "block length " + std::to_string(length) + ", expected a multiple of 4 from 12");
     if (length > remaining)
         return bad(offset_ + 4, "truncated: block of " + std::to_string(length) + " bytes, " +
                                     std::to_string(remaining) + " are left");
@@ -209,20 +220,17 @@ Result<void> CaptureReader::read_section(const Block& block) {
         return bad(block.offset, "section header of " + std::to_string(block.body.size()) +
                                      " bytes, expected at least 16");
     if (const auto major = u16(block.body, 4); major != 1)
-        return bad(block.offset + 12,
-                   "pcapng version " + std::to_string(major) + ", expected 1");
+        return bad(block.offset + 12, "pcapng version " + std::to_string(major) + ", expected 1");
     first_interface_ = interfaces_.size();
     return {};
 }
 
 Result<void> CaptureReader::read_interface(const Block& block) {
     if (block.body.size() < 8)
-        return bad(block.offset, "interface description of " +
-                                     std::to_string(block.body.size()) +
+        return bad(block.offset, "interface description of " + std::to_string(block.body.size()) +
                                      " bytes, expected at least 8");
     if (interfaces_.size() == kMaxInterfaces)
-        return fail(ErrorCode::Limit,
-                    "more than " + std::to_string(kMaxInterfaces) + " interfaces",
+        return fail(ErrorCode::Limit, "more than " + std::to_string(kMaxInterfaces) + " interfaces",
                     {.file = name_, .offset = static_cast<std::int64_t>(block.offset)});
     CaptureInterface interface{.link_type = u16(block.body, 0),
                                .snaplen = u32(block.body, 4),
@@ -283,14 +291,12 @@ Result<void> CaptureReader::read_packet(const Block& block, CapturedPacket& pack
     if (simple && interface.snaplen != 0)
         size = std::min(size, interface.snaplen);
     if (size > kMaxCapturedPacket)
-        return bad(block.offset, "packet of " + std::to_string(size) +
-                                     " bytes, expected at most " +
+        return bad(block.offset, "packet of " + std::to_string(size) + " bytes, expected at most " +
                                      std::to_string(kMaxCapturedPacket));
     if (size > body.size() - header)
         return bad(block.offset, "packet of " + std::to_string(size) + " bytes in a block with " +
                                      std::to_string(body.size() - header));
-    const auto ticks =
-        simple ? 0 : std::uint64_t{u32(body, 4)} << 32 | std::uint64_t{u32(body, 8)};
+    const auto ticks = simple ? 0 : std::uint64_t{u32(body, 4)} << 32 | std::uint64_t{u32(body, 8)};
     packet = {.data = body.subspan(header, size),
               .time_ns = simple ? 0 : to_ns(ticks, interface),
               .original_size = original,

@@ -73,7 +73,8 @@ class ByteOrder : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(pcap, ByteOrder, ::testing::Values(false, true));
 
 TEST_P(ByteOrder, microseconds_become_nanoseconds) {
-    const auto file = Builder(GetParam()).pcap(0xa1b2c3d4).u32(3).u32(7).u32(4).u32(60).text("abcd");
+    const auto file =
+        Builder(GetParam()).pcap(0xa1b2c3d4).u32(3).u32(7).u32(4).u32(60).text("abcd");
     auto reader = CaptureReader::open(file.bytes());
     ASSERT_TRUE(reader);
     CapturedPacket packet;
@@ -98,8 +99,18 @@ TEST_P(ByteOrder, enhanced_simple_and_obsolete_packets_are_read) {
     const Builder empty = file.empty();
     file.section();
     file.block(1, Builder(empty).u16(1).u16(0).u32(3)); // Microseconds, snapshot length 3.
-    file.block(1, Builder(empty).u16(101).u16(0).u32(0).u16(2).u16(2).padded("lo")
-                      .u16(9).u16(1).padded("\x09").u16(0).u16(0));
+    file.block(1, Builder(empty)
+                      .u16(101)
+                      .u16(0)
+                      .u32(0)
+                      .u16(2)
+                      .u16(2)
+                      .padded("lo")
+                      .u16(9)
+                      .u16(1)
+                      .padded("\x09")
+                      .u16(0)
+                      .u16(0));
     file.block(5, Builder(empty).u32(0)); // Statistics: skipped.
     file.block(6, Builder(empty).u32(1).u32(1).u32(2).u32(2).u32(9).padded("ab"));
     file.block(3, Builder(empty).u32(5).padded("abc"));
@@ -145,11 +156,14 @@ TEST(capture, refuses_what_is_none) {
 TEST(capture, refuses_truncated_files) {
     Builder header(false);
     header.u32(0xa1b2c3d4).u16(2);
-    EXPECT_EQ(error_of(header.bytes()), "c.pcap: offset 0: truncated: 6 bytes of the 24 of a pcap header");
+    EXPECT_EQ(error_of(header.bytes()),
+              "c.pcap: offset 0: truncated: 6 bytes of the 24 of a pcap header");
     const auto packet = Builder(false).pcap(0xa1b2c3d4).u32(0).u32(0).u32(9).u32(9).text("abcd");
-    EXPECT_EQ(error_of(packet.bytes()), "c.pcap: offset 24: truncated: packet of 9 bytes, 4 are left");
+    EXPECT_EQ(error_of(packet.bytes()),
+              "c.pcap: offset 24: truncated: packet of 9 bytes, 4 are left");
     const auto record = Builder(false).pcap(0xa1b2c3d4).u32(0).u32(0);
-    EXPECT_EQ(error_of(record.bytes()), "c.pcap: offset 24: truncated: 8 bytes of the 16 of a packet header");
+    EXPECT_EQ(error_of(record.bytes()),
+              "c.pcap: offset 24: truncated: 8 bytes of the 16 of a packet header");
 }
 
 TEST(capture, refuses_packets_that_no_tool_writes) {
@@ -179,8 +193,8 @@ TEST(pcapng, refuses_packets_without_their_interface) {
 
 TEST(pcapng, refuses_a_time_resolution_of_zero_ticks) {
     Builder file(false);
-    file.section().block(
-        1, Builder(false).u16(1).u16(0).u32(0).u16(9).u16(1).u32(0xbf + 1)); // 2^-64
+    file.section().block(1,
+                         Builder(false).u16(1).u16(0).u32(0).u16(9).u16(1).u32(0xbf + 1)); // 2^-64
     EXPECT_EQ(error_of(file.bytes()),
               "c.pcap: offset 44: time resolution 192, expected 10^-0..10^-19 or 2^-0..2^-63");
 }

@@ -37,9 +37,9 @@ inline constexpr std::uint16_t kLinkIpv6 = 229;
 struct CaptureInterface {
     std::string name{};
     std::uint16_t link_type = kLinkEthernet;
-    std::uint32_t snaplen = 0;                     ///< 0: no limit
+    std::uint32_t snaplen = 0;                      ///< 0: no limit
     std::uint64_t ticks_per_second = 1'000'000'000; ///< of time stamps in the file
-    std::int64_t time_offset = 0;                  ///< seconds, added to every time stamp
+    std::int64_t time_offset = 0;                   ///< seconds, added to every time stamp
 };
 
 struct CapturedPacket {
