@@ -97,7 +97,8 @@ inline constexpr RegSet kArgs{16}; ///< r1 to r5: read at most, by a call; or lo
 ///   %p     imm as "+4"                  %a     address spaces: imm >> 16, imm & 0xffff
 ///   %q     both imms as 0x..., 64 bits  %n     imm of slot 2, unsigned
 ///   %N     nothing or "+imm of slot 2"  %f     nothing or " fd:imm of slot 2"
-///   %h %k  name#imm of a helper, of a kfunc          %%  a percent sign
+///   %m     imm as "id:5" or "name:flows"              %%  a percent sign
+///   %h %k  name#imm of a helper, of a kfunc
 struct OpInfo {
     Op op;
     std::uint8_t opcode;
