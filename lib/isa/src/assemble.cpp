@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxText = std::size_t{1} << 28; // Bounds what hostile input can allocate.
 
+constexpr std::size_t kMostExpected = 8; // A longer list helps nobody.
+
 struct Statement {
     std::string_view text;
     std::size_t line = 0;   // From 1.
@@ -38,8 +40,12 @@ std::unexpected<Error> error_at(const Statement& statement, std::size_t position
                 {}, std::move(hint));
 }
 
-bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_space(char c) {
+    return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 std::string_view trim_end(std::string_view text) {
     while (!text.empty() && is_space(text.back()))
@@ -161,7 +167,8 @@ Result<void> Assembly::collect_labels(const std::vector<Statement>& statements) 
         std::size_t at = 0;
         for (std::string_view name; !(name = prefix(statement, at)).empty();) {
             if (!is_digit(name[0]) && !labels_.insert(name).second)
-                return error_at(statement, at, "label \"" + std::string(name) + "\" is defined twice");
+                return error_at(statement, at,
+                                "label \"" + std::string(name) + "\" is defined twice");
             at = skip_space(statement.text, at + name.size() + 1);
         }
     }
@@ -243,7 +250,7 @@ std::string list(const std::vector<std::string>& items) {
 std::vector<std::string> words_of(const std::vector<std::string>& expected) {
     std::vector<std::string> words;
     for (const std::string& item : expected)
-        if (item.size() > 3 && item.front() == '"' && is_word(item[1]))
+        if (item.size() > 4 && item.front() == '"' && is_word(item[1]))
             words.push_back(item.substr(1, item.size() - 2));
     return words;
 }
@@ -259,9 +266,15 @@ std::unexpected<Error> Assembly::explain(const Statement& statement, std::size_t
     if (found.starts_with('"'))
         hint = did_you_mean(std::string_view(found).substr(1, found.size() - 2),
                             words_of(mismatch.expected));
-    const std::string what =
-        mismatch.position == start ? "an instruction" : list(mismatch.expected);
-    return error_at(statement, mismatch.position, "found " + found + ", expected " + what, hint);
+    std::string why = ", expected ";
+    if (mismatch.position == start)
+        why += "an instruction";
+    else if (mismatch.expected.size() <= kMostExpected)
+        why += list(mismatch.expected);
+    else
+        why = ", which cannot follow \"" +
+              std::string(trim_end(statement.text.substr(start, mismatch.position - start))) + "\"";
+    return error_at(statement, mismatch.position, "found " + found + why, hint);
 }
 
 } // namespace

@@ -70,11 +70,14 @@ std::int64_t target_of(const Insn& insn, std::size_t index) noexcept {
     switch (row->format) {
     case Format::Ja:
     case Format::JmpImm:
-    case Format::JmpReg: return next + insn.off;
+    case Format::JmpReg:
+        return next + insn.off;
     case Format::Gotol:
     case Format::CallLocal:
-    case Format::LddwFunc: return next + insn.imm;
-    default: return -1;
+    case Format::LddwFunc:
+        return next + insn.imm;
+    default:
+        return -1;
     }
 }
 

@@ -68,27 +68,47 @@ std::string Shown::placeholder(char which) const {
     const auto imm = static_cast<std::uint32_t>(insn.imm);
     const auto imm2 = static_cast<std::uint32_t>(second.imm);
     switch (which) {
-    case 'd': return "r" + std::to_string(insn.dst);
-    case 's': return "r" + std::to_string(insn.src);
-    case 'D': return "w" + std::to_string(insn.dst);
-    case 'S': return "w" + std::to_string(insn.src);
+    case 'd':
+        return "r" + std::to_string(insn.dst);
+    case 's':
+        return "r" + std::to_string(insn.src);
+    case 'D':
+        return "w" + std::to_string(insn.dst);
+    case 'S':
+        return "w" + std::to_string(insn.src);
     case 'i':
-    case 'I': return std::to_string(insn.imm);
-    case 'x': return "0x" + hex(imm);
-    case 'u': return std::to_string(imm);
-    case 'o': return with_sign(insn.off);
-    case 'j': return "pc" + with_sign(insn.off);
-    case 'J': return "pc" + with_sign(insn.imm);
-    case 'p': return with_sign(insn.imm);
-    case 'a': return std::to_string(imm >> 16) + ", " + std::to_string(imm & 0xffff);
-    case 'q': return "0x" + hex(lddw_value(insn, second));
-    case 'n': return std::to_string(imm2);
-    case 'N': return imm2 == 0 ? "" : "+" + std::to_string(imm2);
-    case 'f': return imm2 == 0 ? "" : " fd:" + std::to_string(imm2);
-    case 'm': return map();
-    case 'h': return helper();
-    case 'k': return kfunc();
-    default: return "%";
+    case 'I':
+        return std::to_string(insn.imm);
+    case 'x':
+        return "0x" + hex(imm);
+    case 'u':
+        return std::to_string(imm);
+    case 'o':
+        return with_sign(insn.off);
+    case 'j':
+        return "pc" + with_sign(insn.off);
+    case 'J':
+        return "pc" + with_sign(insn.imm);
+    case 'p':
+        return with_sign(insn.imm);
+    case 'a':
+        return std::to_string(imm >> 16) + ", " + std::to_string(imm & 0xffff);
+    case 'q':
+        return "0x" + hex(lddw_value(insn, second));
+    case 'n':
+        return std::to_string(imm2);
+    case 'N':
+        return imm2 == 0 ? "" : "+" + std::to_string(imm2);
+    case 'f':
+        return imm2 == 0 ? "" : " fd:" + std::to_string(imm2);
+    case 'm':
+        return map();
+    case 'h':
+        return helper();
+    case 'k':
+        return kfunc();
+    default:
+        return "%";
     }
 }
 
@@ -105,8 +125,7 @@ const OpInfo* faithful_row(std::span<const Insn> insns, std::size_t index) noexc
     if (row == nullptr || !reserved_fields_are_zero(*row, insn) ||
         !registers_are_in_range(*row, insn))
         return nullptr;
-    if (row->is_lddw() &&
-        (index + 1 >= insns.size() || !is_second_slot_of(*row, insns[index + 1])))
+    if (row->is_lddw() && (index + 1 >= insns.size() || !is_second_slot_of(*row, insns[index + 1])))
         return nullptr;
     return row;
 }

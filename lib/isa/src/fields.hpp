@@ -17,35 +17,51 @@ struct Fields {
 
 [[nodiscard]] constexpr Fields fields_of(Format format) noexcept {
     switch (format) {
-    case Format::AluImm: return {.dst = true, .imm = true};
-    case Format::AluReg: return {.dst = true, .src = true};
+    case Format::AluImm:
+        return {.dst = true, .imm = true};
+    case Format::AluReg:
+        return {.dst = true, .src = true};
     case Format::Unary:
-    case Format::Callx: return {.dst = true};
-    case Format::AddrSpaceCast: return {.dst = true, .src = true, .imm = true};
-    case Format::JmpImm: return {.dst = true, .off = true, .imm = true};
-    case Format::JmpReg: return {.dst = true, .src = true, .off = true};
-    case Format::Ja: return {.off = true};
+    case Format::Callx:
+        return {.dst = true};
+    case Format::AddrSpaceCast:
+        return {.dst = true, .src = true, .imm = true};
+    case Format::JmpImm:
+        return {.dst = true, .off = true, .imm = true};
+    case Format::JmpReg:
+        return {.dst = true, .src = true, .off = true};
+    case Format::Ja:
+        return {.off = true};
     case Format::Gotol:
     case Format::CallHelper:
     case Format::CallLocal:
-    case Format::LdAbs: return {.imm = true};
-    case Format::CallKfunc: return {.off = true, .imm = true};
-    case Format::Exit: return {};
-    case Format::LddwMap: return {.dst = true, .imm = true};
+    case Format::LdAbs:
+        return {.imm = true};
+    case Format::CallKfunc:
+        return {.off = true, .imm = true};
+    case Format::Exit:
+        return {};
+    case Format::LddwMap:
+        return {.dst = true, .imm = true};
     case Format::Lddw:
     case Format::LddwMapValue:
     case Format::LddwBtfId:
-    case Format::LddwFunc: return {.dst = true, .imm = true, .imm2 = true};
+    case Format::LddwFunc:
+        return {.dst = true, .imm = true, .imm2 = true};
     case Format::Ldx:
-    case Format::Stx: return {.dst = true, .src = true, .off = true};
-    case Format::St: return {.dst = true, .off = true, .imm = true};
-    case Format::LdInd: return {.src = true, .imm = true};
+    case Format::Stx:
+        return {.dst = true, .src = true, .off = true};
+    case Format::St:
+        return {.dst = true, .off = true, .imm = true};
+    case Format::LdInd:
+        return {.src = true, .imm = true};
     }
     return {};
 }
 
 /// Fields that are neither operands nor the discriminator are zero.
-[[nodiscard]] constexpr bool reserved_fields_are_zero(const OpInfo& row, const Insn& insn) noexcept {
+[[nodiscard]] constexpr bool reserved_fields_are_zero(const OpInfo& row,
+                                                      const Insn& insn) noexcept {
     const Fields used = fields_of(row.format);
     return (used.dst || insn.dst == 0) &&
            (used.src || row.discriminator == Discriminator::Src || insn.src == 0) &&

@@ -1,8 +1,9 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 //
-// A statement is compared with the text column of every row; the same column makes the disassembler,
-// so the two cannot disagree. Of all attempts that fail, those that got furthest explain the error.
+// A statement is compared with the text column of every row; the same column makes the
+// disassembler, so the two cannot disagree. Of all attempts that fail, those that got furthest
+// explain the error.
 #include "match.hpp"
 
 #include <algorithm>
@@ -22,8 +23,12 @@ constexpr std::int64_t kInt32Min = std::numeric_limits<std::int32_t>::min();
 constexpr std::int64_t kInt32Max = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kUint32Max = std::numeric_limits<std::uint32_t>::max();
 
-bool is_single(char c) { return std::string_view("()[],#").contains(c); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_single(char c) {
+    return std::string_view("()[],#").contains(c);
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 // The literal at the start of a row's text: one bracket, or all up to a space, bracket or
 // placeholder. "%%" stands for '%'.
@@ -59,9 +64,19 @@ bool is_word(char c) noexcept {
 }
 
 std::optional<Matched> Matcher::match(std::size_t start, std::optional<std::uint8_t> opcode) {
+    // Explanations cost more than the matching; most statements need none.
+    for (const bool explain : {false, true}) {
+        explain_ = explain;
+        if (attempt(start, opcode))
+            return matched_;
+    }
+    return std::nullopt;
+}
+
+bool Matcher::attempt(std::size_t start, std::optional<std::uint8_t> opcode) {
     at_ = start;
     if (peek() == '.')
-        return match_raw(start) ? std::optional(matched_) : std::nullopt;
+        return match_raw(start);
     for (const OpInfo& row : all_ops()) {
         if (opcode && row.opcode != *opcode)
             continue;
@@ -69,9 +84,9 @@ std::optional<Matched> Matcher::match(std::size_t start, std::optional<std::uint
         dst_known_ = src_known_ = false;
         matched_ = Matched{.insn = encode(row.op), .slots = row.slots()};
         if (match_text(row.text, row.op))
-            return matched_;
+            return true;
     }
-    return std::nullopt;
+    return false;
 }
 
 bool Matcher::match_text(std::string_view text, Op op) {
@@ -119,14 +134,14 @@ bool Matcher::literal(std::string_view token) {
     skip_space();
     const std::string_view rest = statement_.substr(at_);
     if (!rest.starts_with(token))
-        return expected("\"" + std::string(token) + "\"");
+        return expected_token(token);
     const char last = token.back();
     const char next = rest.size() > token.size() ? rest[token.size()] : '\0';
     const bool word_goes_on = is_word(last) && is_word(next);
     const bool operator_goes_on = std::string_view("=<>&|^+-/%!").contains(last) && next != '\0' &&
                                   std::string_view("=<>&|^").contains(next);
     if (word_goes_on || operator_goes_on)
-        return expected("\"" + std::string(token) + "\"");
+        return expected_token(token);
     at_ += token.size();
     return true;
 }
@@ -134,15 +149,24 @@ bool Matcher::literal(std::string_view token) {
 bool Matcher::placeholder(char which, Op op) {
     std::int64_t off = 0;
     switch (which) {
-    case 'd': return operand_register('r', true);
-    case 's': return operand_register('r', false);
-    case 'D': return operand_register('w', true);
-    case 'S': return operand_register('w', false);
-    case 'i': return immediate(op, false, false);
-    case 'I': return immediate(op, true, true);
-    case 'x': return immediate(op, false, true);
-    case 'u': return unsigned32(matched_.insn.imm);
-    case 'n': return unsigned32(matched_.second.imm);
+    case 'd':
+        return operand_register('r', true);
+    case 's':
+        return operand_register('r', false);
+    case 'D':
+        return operand_register('w', true);
+    case 'S':
+        return operand_register('w', false);
+    case 'i':
+        return immediate(op, false, false);
+    case 'I':
+        return immediate(op, true, true);
+    case 'x':
+        return immediate(op, false, true);
+    case 'u':
+        return unsigned32(matched_.insn.imm);
+    case 'n':
+        return unsigned32(matched_.second.imm);
     case 'o':
         if (peek() == ')') // "(r1)" is "(r1 +0)".
             return true;
@@ -150,23 +174,34 @@ bool Matcher::placeholder(char which, Op op) {
             return false;
         matched_.insn.off = static_cast<std::int16_t>(off);
         return true;
-    case 'j': return jump(false);
-    case 'J': return jump(true);
-    case 'p': return function_distance();
-    case 'a': return address_spaces();
-    case 'q': return wide_immediate();
-    case 'N': return optional_tail("+", matched_.second.imm);
-    case 'f': return optional_tail("fd:", matched_.second.imm);
-    case 'm': return map_name();
-    case 'h': return helper();
-    case 'k': return kfunc();
-    default: return false;
+    case 'j':
+        return jump(false);
+    case 'J':
+        return jump(true);
+    case 'p':
+        return function_distance();
+    case 'a':
+        return address_spaces();
+    case 'q':
+        return wide_immediate();
+    case 'N':
+        return optional_tail("+", matched_.second.imm);
+    case 'f':
+        return optional_tail("fd:", matched_.second.imm);
+    case 'm':
+        return map_name();
+    case 'h':
+        return helper();
+    case 'k':
+        return kfunc();
+    default:
+        return false;
     }
 }
 
 bool Matcher::reg(char letter, unsigned& number) {
     const std::string_view word = word_here();
-    const std::string wanted = std::string(1, letter) + "0 to " + letter + "10";
+    const std::string_view wanted = letter == 'r' ? "r0 to r10" : "w0 to w10";
     unsigned value = 0;
     if (word.size() < 2 || word[0] != letter || !is_digit(word[1]))
         return expected(wanted);
@@ -175,7 +210,8 @@ bool Matcher::reg(char letter, unsigned& number) {
         return expected(wanted);
     const bool padded = word.size() > 2 && word[1] == '0';
     if (error != std::errc{} || value >= kRegisters || padded)
-        return complain(at_, "found \"" + std::string(word) + "\", expected " + wanted);
+        return complain(at_,
+                        "found \"" + std::string(word) + "\", expected " + std::string(wanted));
     at_ += word.size();
     number = value;
     return true;
@@ -192,7 +228,7 @@ bool Matcher::operand_register(char letter, bool is_dst) {
     const unsigned before = is_dst ? matched_.insn.dst : matched_.insn.src;
     if (known && number != before) {
         at_ = start;
-        return expected("\"" + std::string(1, letter) + std::to_string(before) + "\"");
+        return expected_token(std::string(1, letter) + std::to_string(before));
     }
     known = true;
     if (is_dst)
@@ -347,9 +383,8 @@ bool Matcher::address_spaces() {
     std::int64_t from = 0;
     if (!signed_number(to, 0, 0xffff) || !literal(",") || !signed_number(from, 0, 0xffff))
         return false;
-    matched_.insn.imm =
-        static_cast<std::int32_t>(static_cast<std::uint32_t>(to) << 16 |
-                                  static_cast<std::uint32_t>(from));
+    matched_.insn.imm = static_cast<std::int32_t>(static_cast<std::uint32_t>(to) << 16 |
+                                                  static_cast<std::uint32_t>(from));
     return true;
 }
 
@@ -368,7 +403,7 @@ bool Matcher::map_name() {
         return literal(":") && unsigned32(matched_.insn.imm);
     }
     if (word != "name")
-        return expected("\"id:\"") || expected("\"name:\"");
+        return expected_token("id:") || expected_token("name:");
     at_ += word.size();
     if (!literal(":"))
         return false;
@@ -426,6 +461,9 @@ bool Matcher::callee(std::span<const Symbol> symbols, std::string_view what) {
     const Symbol* symbol = find_symbol(symbols, word);
     if (!numbered && (labels_.contains(word) || word == "pc"))
         return false; // A local call, which is a row of its own.
+    if (symbol == nullptr && what == "helper" &&
+        find_symbol(options_.symbols.kfuncs, word) != nullptr)
+        return false; // So is a call of a kfunc; logs do not tell them apart.
     if (symbol == nullptr && (!numbered || what == "kfunc"))
         return complain(start, "function \"" + std::string(word) + "\" is not known",
                         hint_for(word, {options_.symbols.helpers, options_.symbols.kfuncs}));
@@ -448,7 +486,8 @@ bool Matcher::callee(std::span<const Symbol> symbols, std::string_view what) {
 }
 
 void Matcher::skip_space() noexcept {
-    while (at_ < statement_.size() && std::isspace(static_cast<unsigned char>(statement_[at_])) != 0)
+    while (at_ < statement_.size() &&
+           std::isspace(static_cast<unsigned char>(statement_[at_])) != 0)
         ++at_;
 }
 
@@ -468,6 +507,8 @@ std::string_view Matcher::word_here() noexcept {
 std::string Matcher::hint_for(std::string_view word,
                               std::initializer_list<std::span<const Symbol>> tables,
                               bool labels_too) const {
+    if (!explain_)
+        return {};
     std::vector<std::string> names;
     if (labels_too)
         names.assign(labels_.begin(), labels_.end());
@@ -477,17 +518,25 @@ std::string Matcher::hint_for(std::string_view word,
     return did_you_mean(word, names);
 }
 
-bool Matcher::expected(std::string what) {
+bool Matcher::expected_token(std::string_view token) {
+    return explain_ && expected("\"" + std::string(token) + "\"");
+}
+
+bool Matcher::expected(std::string_view what) {
+    if (!explain_)
+        return false;
     skip_space();
     if (at_ > mismatch_.position || (mismatch_.expected.empty() && mismatch_.complaint.empty()))
         mismatch_ = {.position = at_};
-    if (at_ == mismatch_.position && std::ranges::find(mismatch_.expected, what) ==
-                                         mismatch_.expected.end())
-        mismatch_.expected.push_back(std::move(what));
+    if (at_ == mismatch_.position &&
+        std::ranges::find(mismatch_.expected, what) == mismatch_.expected.end())
+        mismatch_.expected.emplace_back(what);
     return false;
 }
 
 bool Matcher::complain(std::size_t position, std::string complaint, std::string hint) {
+    if (!explain_)
+        return false;
     const bool further = position > mismatch_.position || mismatch_.complaint.empty();
     if (position >= mismatch_.position && further)
         mismatch_ = {.position = position,

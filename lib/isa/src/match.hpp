@@ -18,7 +18,7 @@ namespace skep::isa {
 /// What a statement turned out to be.
 struct Matched {
     Insn insn;
-    Insn second;            ///< of a lddw
+    Insn second; ///< of a lddw
     unsigned slots = 1;
     std::string_view label; ///< if not empty: its distance goes into `off` or `imm`
     std::size_t label_position = 0;
@@ -43,8 +43,8 @@ public:
             const std::set<std::string_view>& labels) noexcept
         : statement_(statement), options_(options), labels_(labels) {}
 
-    /// The first row whose text the statement, from `start` on, matches to its end. With `opcode` only
-    /// rows of that opcode byte count.
+    /// The first row whose text the statement, from `start` on, matches to its end. With `opcode`
+    /// only rows of that opcode byte count.
     std::optional<Matched> match(std::size_t start, std::optional<std::uint8_t> opcode);
 
     /// Why match() gave nothing.
@@ -58,6 +58,7 @@ private:
         std::size_t position = 0;
     };
 
+    bool attempt(std::size_t start, std::optional<std::uint8_t> opcode);
     bool match_text(std::string_view text, Op op);
     bool match_raw(std::size_t start);
     bool literal(std::string_view token);
@@ -87,7 +88,8 @@ private:
     [[nodiscard]] std::string hint_for(std::string_view word,
                                        std::initializer_list<std::span<const Symbol>> tables,
                                        bool labels_too = true) const;
-    bool expected(std::string what);
+    bool expected(std::string_view what); // Always false, as are the next two.
+    bool expected_token(std::string_view token);
     bool complain(std::size_t position, std::string complaint, std::string hint = {});
 
     std::string_view statement_;
@@ -97,6 +99,7 @@ private:
     Matched matched_;
     bool dst_known_ = false;
     bool src_known_ = false;
+    bool explain_ = false;
     Mismatch mismatch_;
 };
 

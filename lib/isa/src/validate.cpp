@@ -115,7 +115,8 @@ Fault check_immediate(const OpInfo& row, const Insn& insn) {
             return {};
         return "AddrSpaceCast: imm is " + hex(static_cast<std::uint32_t>(insn.imm)) +
                ", expected 0x1 (from 1 to 0) or 0x10000 (from 0 to 1)";
-    default: return {};
+    default:
+        return {};
     }
 }
 
@@ -160,7 +161,8 @@ Result<void> check_each(std::span<const Insn> insns, const ValidateOptions& opti
         if (!row->is_lddw())
             continue;
         if (i + 1 == insns.size())
-            return fault_at(i, std::string(row->name) + ": second slot is missing, the program ends");
+            return fault_at(i,
+                            std::string(row->name) + ": second slot is missing, the program ends");
         if (Fault fault = check_second_slot(*row, insns[i + 1]); !fault.empty())
             return fault_at(i, std::move(fault));
         second_slot[++i] = true;
@@ -210,7 +212,9 @@ Result<void> check_calls(const Layout& layout) {
     return {};
 }
 
-bool ends_function(Op op) { return op == Op::Exit || op == Op::Ja || op == Op::Gotol; }
+bool ends_function(Op op) {
+    return op == Op::Exit || op == Op::Ja || op == Op::Gotol;
+}
 
 // Pass 3: jumps within [begin, end), which must end with a jump or exit.
 Result<void> check_function(const Layout& layout, std::size_t begin, std::size_t end) {
@@ -247,8 +251,7 @@ Result<void> validate(std::span<const Insn> insns, const ValidateOptions& option
     SKEP_TRY(check_calls(layout));
     layout.starts = function_starts(insns);
     for (std::size_t i = 0; i < layout.starts.size(); ++i) {
-        const std::size_t end =
-            i + 1 < layout.starts.size() ? layout.starts[i + 1] : insns.size();
+        const std::size_t end = i + 1 < layout.starts.size() ? layout.starts[i + 1] : insns.size();
         SKEP_TRY(check_function(layout, layout.starts[i], end));
     }
     return {};

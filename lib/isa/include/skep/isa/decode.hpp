@@ -24,11 +24,11 @@ struct ValidateOptions {
     bool callx = false; ///< accept indirect calls, which Linux refuses
 };
 
-/// Checks the structure of a program, as strictly as Linux 6.18: known opcodes, reserved fields zero,
-/// registers in range, r10 never written, whole `lddw`s, immediates in range, jumps that stay in their
-/// function and land on an instruction, local calls and function addresses likewise, and a jump or
-/// exit at the end of every function. Reports first the faults within instructions, then those
-/// between them, each by ascending index; the error's place names the slot.
+/// Checks the structure of a program, as strictly as Linux 6.18: known opcodes, reserved fields
+/// zero, registers in range, r10 never written, whole `lddw`s, immediates in range, jumps that stay
+/// in their function and land on an instruction, local calls and function addresses likewise, and a
+/// jump or exit at the end of every function. Reports first the faults within instructions, then
+/// those between them, each by ascending index; the error's place names the slot.
 ///
 /// What depends on types, maps, helpers or reachability is the verifier's business. Stricter than
 /// Linux in one point: Linux does not look at most fields of code that it proves is never executed.

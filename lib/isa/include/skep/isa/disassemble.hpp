@@ -12,10 +12,12 @@
 namespace skep::isa {
 
 /// The instruction at slot `index` in the syntax of the kernel's verifier log: `r1 += r2`,
-/// `if r1 s> 0x5 goto pc+3`, `r0 = *(u32 *)(r1 +4)`. Maps and function addresses as bpftool shows them:
-/// `r1 = map[id:4]`, `r1 = map[id:4][0]+8`, `r1 = subprog[+7]`; with a symbol `r1 = map[name:flows]`.
+/// `if r1 s> 0x5 goto pc+3`, `r0 = *(u32 *)(r1 +4)`. Maps and function addresses as bpftool shows
+/// them: `r1 = map[id:4]`, `r1 = map[id:4][0]+8`, `r1 = subprog[+7]`; with a symbol `r1 =
+/// map[name:flows]`.
 ///
-/// What no kernel accepts (unknown opcodes, reserved fields set, a split `lddw`) is shown raw, one slot:
+/// What no kernel accepts (unknown opcodes, reserved fields set, a split `lddw`) is shown raw, one
+/// slot:
 /// `.insn 0xff dst 0 src 0 off 0 imm 0`. So assemble() always gives back the same slots.
 /// Requires index < insns.size().
 std::string disassemble(std::span<const Insn> insns, std::size_t index,

@@ -20,15 +20,16 @@ struct Operands {
     std::int32_t imm = 0;
 };
 
-/// The instruction of one slot (of `lddw`: the first): opcode and discriminating field come from the
-/// table, the rest from `operands`. encode(Op::Add64Imm, {.dst = 1, .imm = 4}) is `r1 += 4`.
+/// The instruction of one slot (of `lddw`: the first): opcode and discriminating field come from
+/// the table, the rest from `operands`. encode(Op::Add64Imm, {.dst = 1, .imm = 4}) is `r1 += 4`.
 [[nodiscard]] constexpr Insn encode(Op op, const Operands& operands = {}) noexcept {
     const OpInfo& row = info(op);
     Insn insn;
     insn.opcode = row.opcode;
     insn.dst = operands.dst & 0xfU;
     insn.src = (row.discriminator == Discriminator::Src ? static_cast<unsigned>(row.value)
-                                                        : operands.src) & 0xfU;
+                                                        : operands.src) &
+               0xfU;
     insn.off = row.discriminator == Discriminator::Off ? static_cast<std::int16_t>(row.value)
                                                        : operands.off;
     insn.imm = row.discriminator == Discriminator::Imm ? row.value : operands.imm;

@@ -14,8 +14,8 @@
 namespace skep::isa {
 
 /// Every instruction that skep knows: the rows of ops.def, in their order. What kernel sources call
-/// one opcode may be several Ops: signed division, sign-extending moves, byte swaps by width, atomic
-/// operations, the kinds of `lddw` and of calls.
+/// one opcode may be several Ops: signed division, sign-extending moves, byte swaps by width,
+/// atomic operations, the kinds of `lddw` and of calls.
 enum class Op : std::uint8_t {
 #define SKEP_OP(name, ...) name,
 #include "skep/isa/ops.def"
@@ -30,7 +30,8 @@ static_assert(kOpCount <= 256, "Op is one byte");
 /// The field that tells rows with one opcode byte apart; None: the opcode alone decides.
 enum class Discriminator : std::uint8_t { None, Off, Imm, Src };
 
-/// Which fields are operands. A field that is neither an operand nor the discriminator must be zero.
+/// Which fields are operands. A field that is neither an operand nor the discriminator must be
+/// zero.
 enum class Format : std::uint8_t {
     AluImm,        ///< dst, imm
     AluReg,        ///< dst, src
@@ -124,10 +125,14 @@ struct OpInfo {
         if (insn_class() > kStx || is_lddw())
             return 0;
         switch (opcode & kSizeMask) {
-        case kB: return 1;
-        case kH: return 2;
-        case kW: return 4;
-        default: return 8;
+        case kB:
+            return 1;
+        case kH:
+            return 2;
+        case kW:
+            return 4;
+        default:
+            return 8;
         }
     }
 };
@@ -162,10 +167,14 @@ inline constexpr Lookup kLookup = make_lookup();
 
 constexpr std::int32_t discriminating_field(Discriminator field, const Insn& insn) noexcept {
     switch (field) {
-    case Discriminator::None: return 0;
-    case Discriminator::Off: return insn.off;
-    case Discriminator::Imm: return insn.imm;
-    case Discriminator::Src: return insn.src;
+    case Discriminator::None:
+        return 0;
+    case Discriminator::Off:
+        return insn.off;
+    case Discriminator::Imm:
+        return insn.imm;
+    case Discriminator::Src:
+        return insn.src;
     }
     return 0;
 }
@@ -178,7 +187,9 @@ static_assert(kOpCount < detail::Lookup::none);
 }
 
 /// All rows, in the order of Op.
-[[nodiscard]] constexpr std::span<const OpInfo> all_ops() noexcept { return detail::kOps; }
+[[nodiscard]] constexpr std::span<const OpInfo> all_ops() noexcept {
+    return detail::kOps;
+}
 
 /// The row that an instruction belongs to by its opcode and discriminating field; nullptr if none.
 /// Of `lddw` pass the first slot. Constant time (at most 12 rows share an opcode). Checks nothing

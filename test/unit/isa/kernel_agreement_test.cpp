@@ -1,0 +1,3 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
