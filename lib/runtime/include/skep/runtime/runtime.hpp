@@ -75,8 +75,10 @@ private:
 /// A loaded object: its maps, created and filled, and its programs, ready to run.
 class Runtime {
 public:
-    /// Creates the maps, fills them, checks every program that is to be autoloaded or named in
-    /// `programs` for helpers that are not there.
+    /// Creates the maps, fills them, and makes ready the programs named in `programs`; if none is
+    /// named, those that are to be autoloaded. Programs that the object's prog arrays list come
+    /// along. Fails if a program that was named, or any that is to be autoloaded, cannot be run
+    /// (malformed, or calls a helper that is not there); the error's place names the program.
     static Result<std::unique_ptr<Runtime>> load(const object::Object& object,
                                                  const LoadOptions& options = {},
                                                  std::span<const std::string> programs = {});
@@ -90,6 +92,8 @@ public:
     [[nodiscard]] std::span<const std::shared_ptr<maps::Map>> maps() const noexcept;
     [[nodiscard]] const object::Object& object() const noexcept;
     [[nodiscard]] exec::Host& host() noexcept;
+    /// Records of bpf_perf_event_output that nobody took (HostOptions::perf_output is not set).
+    [[nodiscard]] std::uint64_t lost_events() const noexcept;
 
     struct State;
 

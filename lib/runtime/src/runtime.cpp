@@ -1,0 +1,184 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include "skep/runtime/runtime.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "host.hpp"
+#include "make_maps.hpp"
+#include "skep/base/suggest.hpp"
+#include "skep/helpers/helpers.hpp"
+#include "skep/interp/interp.hpp"
+#include "skep/maps/epoch.hpp"
+#include "skep/maps/slots.hpp"
+
+namespace skep::runtime {
+
+struct LoadedProgram::State {
+    Runtime::State* owner = nullptr;
+    std::shared_ptr<const Program> program;
+    std::shared_ptr<const interp::Code> code; ///< null: not asked for
+};
+
+struct Runtime::State {
+    State(const object::Object& from, const LoadOptions& with)
+        : object(from), options(with), host(with.host) {}
+
+    object::Object object;
+    LoadOptions options;
+    SystemHost host;
+    std::vector<std::shared_ptr<maps::Map>> maps;
+    std::vector<exec::MapSlot> slots;
+    std::vector<LoadedProgram::State> programs; ///< in the object's order
+
+    Result<void> compile(std::size_t index);
+    Result<void> fill_prog_arrays();
+};
+
+namespace {
+
+/// What engines ask for at a tail call: the interp::Code in a slot.
+const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_t index) noexcept {
+    // Engines hand back the Map of a MapSlot, which is ours and not const.
+    auto* array = maps::ProgArrayMap::from(*const_cast<maps::Map*>(static_cast<const maps::Map*>(map)));
+    return array == nullptr ? nullptr : array->get(index);
+}
+
+std::size_t index_of(const object::Object& object, const std::string& name) {
+    const auto found = std::ranges::find(object.programs, name,
+                                         [](const auto& program) { return program->name; });
+    return static_cast<std::size_t>(found - object.programs.begin());
+}
+
+} // namespace
+
+Result<void> Runtime::State::compile(std::size_t index) {
+    LoadedProgram::State& loaded = programs[index];
+    if (loaded.code != nullptr)
+        return {};
+    const auto mode =
+        options.engine == Engine::Checked ? interp::Mode::Checked : interp::Mode::Unchecked;
+    auto code = interp::Code::compile(
+        loaded.program,
+        {.maps = slots,
+         .helpers = &helpers::table(),
+         .zero_uninitialised_stack = options.zero_uninitialised_stack},
+        mode);
+    if (!code) {
+        Error error = std::move(code).error();
+        error.message = "program \"" + loaded.program->name + "\": " + error.message;
+        return std::unexpected(std::move(error));
+    }
+    loaded.code = *std::move(code);
+    return {};
+}
+
+Result<void> Runtime::State::fill_prog_arrays() {
+    for (std::size_t i = 0; i < maps.size(); ++i) {
+        maps::ProgArrayMap* array = maps::ProgArrayMap::from(*maps[i]);
+        for (const auto& [slot, name] : object.maps[i].slots) {
+            if (array == nullptr)
+                break;
+            SKEP_TRY(object.program(name)); // Says what is not there, with a suggestion.
+            const std::size_t index = index_of(object, name);
+            SKEP_TRY(compile(index));
+            const int bad = array->set(slot, programs[index].code, name);
+            if (bad < 0)
+                return fail(ErrorCode::Invalid,
+                            "map \"" + array->def().name + "\": program \"" + name +
+                                "\" in slot " + std::to_string(slot) +
+                                " is refused: " + std::strerror(-bad));
+        }
+    }
+    return {};
+}
+
+Result<std::unique_ptr<Runtime>> Runtime::load(const object::Object& object,
+                                               const LoadOptions& options,
+                                               std::span<const std::string> programs) {
+    if (options.cpus == 0)
+        return fail(ErrorCode::Invalid, "0 CPUs, expected at least 1");
+    auto state = std::make_unique<State>(object, options);
+    state->maps = SKEP_TRY(make_maps(state->object, options.cpus));
+    state->slots = make_slots(state->object, state->maps);
+    state->programs.resize(state->object.programs.size());
+    for (std::size_t i = 0; i < state->programs.size(); ++i) {
+        state->programs[i].owner = state.get();
+        state->programs[i].program = state->object.programs[i];
+    }
+    for (const std::string& name : programs) {
+        SKEP_TRY(state->object.program(name));
+        SKEP_TRY(state->compile(index_of(state->object, name)));
+    }
+    for (std::size_t i = 0; programs.empty() && i < state->programs.size(); ++i)
+        if (state->programs[i].program->autoload)
+            SKEP_TRY(state->compile(i));
+    SKEP_TRY(state->fill_prog_arrays());
+    return std::unique_ptr<Runtime>(new Runtime(std::move(state)));
+}
+
+Runtime::Runtime(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Runtime::~Runtime() = default;
+
+Result<LoadedProgram> Runtime::program(const std::string& name) const {
+    SKEP_TRY(state_->object.program(name));
+    LoadedProgram::State& loaded = state_->programs[index_of(state_->object, name)];
+    if (loaded.code == nullptr)
+        return fail(ErrorCode::Invalid, "program \"" + name + "\" was not loaded", {},
+                    "name it when loading: it is not loaded by default");
+    return LoadedProgram(loaded);
+}
+
+std::vector<LoadedProgram> Runtime::programs() const {
+    std::vector<LoadedProgram> loaded;
+    for (LoadedProgram::State& program : state_->programs)
+        if (program.code != nullptr)
+            loaded.push_back(LoadedProgram(program));
+    return loaded;
+}
+
+Result<std::shared_ptr<maps::Map>> Runtime::map(const std::string& name) const {
+    const std::uint32_t index = SKEP_TRY(state_->object.map_index(name));
+    return state_->maps[index];
+}
+
+std::span<const std::shared_ptr<maps::Map>> Runtime::maps() const noexcept {
+    return state_->maps;
+}
+
+const object::Object& Runtime::object() const noexcept {
+    return state_->object;
+}
+
+exec::Host& Runtime::host() noexcept {
+    return state_->host;
+}
+
+std::uint64_t Runtime::lost_events() const noexcept {
+    return state_->host.lost_events();
+}
+
+const Program& LoadedProgram::program() const noexcept {
+    return *state_->program;
+}
+
+RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu) const noexcept {
+    Runtime::State& owner = *state_->owner;
+    // Values that the program looks up stay valid until it returns.
+    const maps::EpochGuard guard;
+    exec::RunContext run;
+    run.host = &owner.host;
+    run.context = &context;
+    run.cpu = cpu < owner.options.cpus ? cpu : 0;
+    run.tail_target = tail_target;
+    const interp::RunOutcome outcome = state_->code->run(run, owner.options.fuel);
+    return {.retval = static_cast<std::uint32_t>(outcome.r0),
+            .r0 = outcome.r0,
+            .trap = outcome.trap,
+            .instructions = outcome.instructions,
+            .redirect = run.redirect};
+}
+
+} // namespace skep::runtime
