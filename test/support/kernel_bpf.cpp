@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kLogBytes = std::size_t{16} << 20;
 
-std::uint64_t address(const void* pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
+std::uint64_t address(const void* pointer) {
+    return reinterpret_cast<std::uint64_t>(pointer);
+}
 
 int bpf(int command, bpf_attr& attr, std::size_t size = sizeof(bpf_attr)) {
     const long result = syscall(SYS_bpf, command, &attr, size);
@@ -49,9 +51,11 @@ void take_log(std::vector<char>& buffer, std::string* log) {
 } // namespace
 
 bool available(std::string* why) {
-    const int fd =
-        map_create({.type = BPF_MAP_TYPE_LPM_TRIE, .key_size = 8, .value_size = 4,
-                    .max_entries = 1, .flags = BPF_F_NO_PREALLOC});
+    const int fd = map_create({.type = BPF_MAP_TYPE_LPM_TRIE,
+                               .key_size = 8,
+                               .value_size = 4,
+                               .max_entries = 1,
+                               .flags = BPF_F_NO_PREALLOC});
     if (fd >= 0) {
         close(fd);
         return true;
@@ -139,7 +143,8 @@ int prog_load(const ProgAttr& in, std::string* log) {
         attr.func_info = address(in.func_info.data());
         attr.func_info_rec_size = in.func_info_size;
         if (in.func_info_size != 0)
-            attr.func_info_cnt = static_cast<std::uint32_t>(in.func_info.size() / in.func_info_size);
+            attr.func_info_cnt =
+                static_cast<std::uint32_t>(in.func_info.size() / in.func_info_size);
     }
     attr.fd_array = in.fds.empty() ? 0 : address(in.fds.data());
     if (log != nullptr && in.log_level != 0) {

@@ -75,8 +75,8 @@ struct TestRun {
     std::span<const std::byte> ctx_in{};
     std::uint32_t repeat = 0;
     std::uint32_t flags = 0;
-    std::uint32_t cpu = 0;         ///< with BPF_F_TEST_RUN_ON_CPU
-    std::uint32_t batch_size = 0;  ///< with BPF_F_TEST_XDP_LIVE_FRAMES
+    std::uint32_t cpu = 0;           ///< with BPF_F_TEST_RUN_ON_CPU
+    std::uint32_t batch_size = 0;    ///< with BPF_F_TEST_XDP_LIVE_FRAMES
     std::uint32_t data_room = 65536; ///< bytes that may come back; 0: data_out is not asked for
     std::uint32_t ctx_room = 0;      ///< the same for ctx_out
 
