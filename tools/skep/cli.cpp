@@ -59,7 +59,8 @@ bool takes_value(const CLI::Option& option) {
 
 Cli::Cli() : app_(std::make_unique<CLI::App>("The eBPF system, outside the Linux kernel", "skep")) {
     app_->set_help_flag("-h,--help", "Show this help");
-    app_->add_flag("--json", console_.json, "Print the result, or the failure, as one JSON document");
+    app_->add_flag("--json", console_.json,
+                   "Print the result, or the failure, as one JSON document");
     app_->set_version_flag("--version", std::string("skep ") + kVersion, "Show the version");
     app_->require_subcommand(1);
     app_->footer("Exit status: 0 yes, 1 a negative verdict, 2 usage, 3 input, 4 environment or "
@@ -124,8 +125,8 @@ int Cli::run(int argc, char** argv) {
         console_.json = console_.json || asks_for_json(argc, argv);
         return explain(error);
     }
-    const auto action = std::ranges::find(actions_, &current(*app_),
-                                          &std::pair<const CLI::App*, Action>::first);
+    const auto action =
+        std::ranges::find(actions_, &current(*app_), &std::pair<const CLI::App*, Action>::first);
     const auto result = action->second(console_);
     if (!result)
         console_.fail(result.error());

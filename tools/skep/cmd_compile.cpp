@@ -9,7 +9,8 @@ namespace {
 Exit report(const Console& console, const CompileOptions& options, const Compiled& result,
             bool show_command) {
     if (console.json) {
-        Json json{{"ok", result.ok}, {"object", result.ok ? Json(options.output.string()) : Json()}};
+        Json json{{"ok", result.ok},
+                  {"object", result.ok ? Json(options.output.string()) : Json()}};
         json["messages"] = result.messages;
         json["notes"] = result.notes;
         json["command"] = result.command;

@@ -84,8 +84,8 @@ std::string zsh(const CLI::App& app) {
     std::string verbs;
     std::string cases;
     for (const CLI::App* verb : verbs_of(app)) {
-        verbs += fmt::format("        '{}:{}'\n", verb->get_name(),
-                             zsh_text(verb->get_description()));
+        verbs +=
+            fmt::format("        '{}:{}'\n", verb->get_name(), zsh_text(verb->get_description()));
         std::string below;
         for (const CLI::App* nested : verbs_of(*verb))
             below += nested->get_name() + " ";

@@ -11,10 +11,10 @@ namespace skep::tool {
 namespace {
 
 std::string listing(const Console& console, const object::Object& object, const Program& program) {
-    std::string out = console.styled(
-        fmt::format("{}: {} ({}), {} instructions\n", program.name, program.section,
-                    runtime::type_name(program.type), program.insns.size()),
-        Console::Style::Bold);
+    std::string out =
+        console.styled(fmt::format("{}: {} ({}), {} instructions\n", program.name, program.section,
+                                   runtime::type_name(program.type), program.insns.size()),
+                       Console::Style::Bold);
     const Disassembly disassembly(object, program);
     const Subprogram* function = nullptr;
     const LineInfo* line = nullptr;
@@ -27,8 +27,8 @@ std::string listing(const Console& console, const object::Object& object, const 
         if (const LineInfo* now = program.line_of(slot); now != line) {
             line = now;
             if (line != nullptr)
-                out += fmt::format("; {}  @ {}:{}\n", trimmed(line->text),
-                                   base_name(line->file), line->line);
+                out += fmt::format("; {}  @ {}:{}\n", trimmed(line->text), base_name(line->file),
+                                   line->line);
         }
         out += fmt::format("{:5}: ({:02x}) {}\n", slot, program.insns[slot].opcode,
                            disassembly.text(slot));

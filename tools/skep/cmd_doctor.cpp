@@ -22,7 +22,7 @@ namespace {
 
 /// One line of the report.
 struct Finding {
-    std::string name;   ///< key in JSON
+    std::string name; ///< key in JSON
     bool ok = true;
     bool needed = true; ///< skep cannot do its main job without it
     std::string value;
@@ -175,7 +175,8 @@ std::vector<Finding> examine() {
 } // namespace
 
 void add_doctor(Cli& cli) {
-    CLI::App& verb = cli.verb("doctor", "Tell what this machine and user can do, and what is missing");
+    CLI::App& verb =
+        cli.verb("doctor", "Tell what this machine and user can do, and what is missing");
     verb.footer("Exit status 1 if something is missing that compiling and running needs.");
     cli.on(verb, [](const Console& console) -> Result<Exit> {
         bool healthy = true;
@@ -188,10 +189,10 @@ void add_doctor(Cli& cli) {
                 row["advice"] = finding.advice;
             rows.push_back(std::move(row));
             const char* mark = finding.ok ? "ok     " : "missing";
-            text += fmt::format("{} {:26} {}\n",
-                                console.styled(mark, finding.ok ? Console::Style::Good
-                                                                : Console::Style::Bad),
-                                finding.name, finding.value);
+            text += fmt::format(
+                "{} {:26} {}\n",
+                console.styled(mark, finding.ok ? Console::Style::Good : Console::Style::Bad),
+                finding.name, finding.value);
             if (!finding.ok)
                 text += fmt::format("{:35}{}\n", "", finding.advice);
         }

@@ -54,8 +54,9 @@ std::string synopsis(const CLI::App& app, const std::string& command) {
     std::string out = fmt::format(".B {}\n[\\fIoptions\\fR]", roff(command));
     for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; }))
         if (option->get_positional())
-            out += fmt::format(fmt::runtime(option->get_required() ? " \\fI{}\\fR" : " [\\fI{}\\fR]"),
-                               roff(option->get_name(true)));
+            out +=
+                fmt::format(fmt::runtime(option->get_required() ? " \\fI{}\\fR" : " [\\fI{}\\fR]"),
+                            roff(option->get_name(true)));
     return out + "\n.br\n";
 }
 

@@ -110,8 +110,14 @@ Result<Compiled> compile(const CompileOptions& options) {
     const std::string clang = SKEP_TRY(choose_clang(options));
     const std::filesystem::path headers = SKEP_TRY(header_folder());
     Compiled result;
-    result.command = {clang, "--target=bpf", "-O2", "-g", "-mcpu=" + options.cpu, "-Wall",
-                      "-Wno-missing-declarations", "-fno-stack-protector",
+    result.command = {clang,
+                      "--target=bpf",
+                      "-O2",
+                      "-g",
+                      "-mcpu=" + options.cpu,
+                      "-Wall",
+                      "-Wno-missing-declarations",
+                      "-fno-stack-protector",
                       "-D__TARGET_ARCH_" + machine.target_arch};
     for (const std::string& include : options.includes)
         result.command.push_back("-I" + include);

@@ -16,7 +16,7 @@ struct CompileOptions {
     std::filesystem::path output; ///< the object
     std::string clang;            ///< program; empty: the newest in PATH
     std::string cpu = "v3";
-    std::string btf;              ///< types of vmlinux.h: a file; empty: the running kernel's; "none"
+    std::string btf; ///< types of vmlinux.h: a file; empty: the running kernel's; "none"
     std::vector<std::string> includes, defines;
     std::vector<std::string> flags; ///< handed to clang as they are
 };

@@ -17,9 +17,12 @@ void write(std::FILE* to, std::string_view text) {
 
 std::string_view escape_of(Console::Style style) {
     switch (style) {
-    case Console::Style::Bold: return "\x1b[1m";
-    case Console::Style::Good: return "\x1b[32m";
-    case Console::Style::Bad: return "\x1b[31m";
+    case Console::Style::Bold:
+        return "\x1b[1m";
+    case Console::Style::Good:
+        return "\x1b[32m";
+    case Console::Style::Bad:
+        return "\x1b[31m";
     }
     return "";
 }
@@ -80,28 +83,39 @@ std::string Console::styled(std::string_view text, Style style) const {
 
 Exit exit_of(ErrorCode code) noexcept {
     switch (code) {
-    case ErrorCode::Invalid: return Exit::Usage;
+    case ErrorCode::Invalid:
+        return Exit::Usage;
     case ErrorCode::Malformed:
     case ErrorCode::Unsupported:
     case ErrorCode::NotFound:
     case ErrorCode::Limit:
-    case ErrorCode::Io: return Exit::Input;
+    case ErrorCode::Io:
+        return Exit::Input;
     case ErrorCode::Permission:
-    case ErrorCode::Environment: return Exit::Environment;
+    case ErrorCode::Environment:
+        return Exit::Environment;
     }
     return Exit::Internal;
 }
 
 std::string_view code_name(ErrorCode code) noexcept {
     switch (code) {
-    case ErrorCode::Malformed: return "malformed";
-    case ErrorCode::Unsupported: return "unsupported";
-    case ErrorCode::NotFound: return "not_found";
-    case ErrorCode::Invalid: return "invalid";
-    case ErrorCode::Limit: return "limit";
-    case ErrorCode::Permission: return "permission";
-    case ErrorCode::Environment: return "environment";
-    case ErrorCode::Io: return "io";
+    case ErrorCode::Malformed:
+        return "malformed";
+    case ErrorCode::Unsupported:
+        return "unsupported";
+    case ErrorCode::NotFound:
+        return "not_found";
+    case ErrorCode::Invalid:
+        return "invalid";
+    case ErrorCode::Limit:
+        return "limit";
+    case ErrorCode::Permission:
+        return "permission";
+    case ErrorCode::Environment:
+        return "environment";
+    case ErrorCode::Io:
+        return "io";
     }
     return "internal";
 }

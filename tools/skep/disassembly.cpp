@@ -6,8 +6,7 @@
 
 namespace skep::tool {
 
-Disassembly::Disassembly(const object::Object& object, const Program& program)
-    : program_(program) {
+Disassembly::Disassembly(const object::Object& object, const Program& program) : program_(program) {
     for (const spec::HelperProto& helper : spec::helpers())
         helpers_.push_back({.name = helper.name, .imm = static_cast<std::int32_t>(helper.id)});
     for (const ExternRef& extern_ref : program.externs)

@@ -38,8 +38,7 @@ constexpr std::array kKnown{
           "(a per-CPU array with one element is a scratch buffer)"},
     Known{"stack arguments are not supported",
           "a BPF function takes at most 5 arguments: pass a pointer to a struct"},
-    Known{"too many args",
-          "a BPF function takes at most 5 arguments: pass a pointer to a struct"},
+    Known{"too many args", "a BPF function takes at most 5 arguments: pass a pointer to a struct"},
     Known{"defined with too many args",
           "a BPF function takes at most 5 arguments: pass a pointer to a struct"},
     Known{"A call to built-in function 'memcpy'",
@@ -67,10 +66,8 @@ constexpr std::array kKnown{
           "PT_REGS_PARM1 and its kind are in <bpf/bpf_tracing.h>"},
     Known{"call to undeclared function 'BPF_CORE_READ",
           "BPF_CORE_READ and its kind are in <bpf/bpf_core_read.h>"},
-    Known{"unknown type name 'bool'",
-          "bool comes with vmlinux.h, or with <stdbool.h>"},
-    Known{"undeclared identifier 'bool'",
-          "bool comes with vmlinux.h, or with <stdbool.h>"},
+    Known{"unknown type name 'bool'", "bool comes with vmlinux.h, or with <stdbool.h>"},
+    Known{"undeclared identifier 'bool'", "bool comes with vmlinux.h, or with <stdbool.h>"},
     Known{"unknown type name '__u",
           "__u8 to __u64 come with <linux/types.h> or vmlinux.h; include it first"},
     Known{"unknown type name 'u",
@@ -83,8 +80,7 @@ constexpr std::array kKnown{
     Known{"undeclared identifier 'TC_ACT_",
           "macros are not in BTF and so not in vmlinux.h: define TC_ACT_OK and its kind yourself, "
           "or include <linux/pkt_cls.h> instead of vmlinux.h"},
-    Known{"undeclared identifier 'NULL'",
-          "NULL comes with <bpf/bpf_helpers.h> or <stddef.h>"},
+    Known{"undeclared identifier 'NULL'", "NULL comes with <bpf/bpf_helpers.h> or <stddef.h>"},
     Known{"incomplete definition of type",
           "the type is only declared: include the header that defines it, or vmlinux.h"},
     Known{"no member named",
@@ -93,8 +89,7 @@ constexpr std::array kKnown{
     Known{"loop not unrolled",
           "loops need no unrolling from Linux 5.3 on: drop the pragma, or give the loop a "
           "constant bound"},
-    Known{"preserve_access_index",
-          "CO-RE needs debug information: keep -g"},
+    Known{"preserve_access_index", "CO-RE needs debug information: keep -g"},
 };
 
 } // namespace

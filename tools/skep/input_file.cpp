@@ -87,8 +87,8 @@ Result<object::Object> open_input(const Console& console, const InputOptions& op
     object::OpenOptions open_options{.name = std::filesystem::path(options.file).stem().string(),
                                      .kernel_version = kernel_version()};
     open_options.name = open_options.name.substr(0, open_options.name.find('.'));
-    const std::vector<std::byte> bytes = SKEP_TRY(
-        is_source(options.file) ? compiled(console, options) : read_file(options.file));
+    const std::vector<std::byte> bytes =
+        SKEP_TRY(is_source(options.file) ? compiled(console, options) : read_file(options.file));
     open_options.target_btf = SKEP_TRY(target_btf(options.btf));
     open_options.target_name = options.btf.empty() ? kKernelBtf : options.btf;
     auto object = object::open(bytes, open_options);

@@ -76,9 +76,9 @@ std::uint32_t SystemHost::random_u32() noexcept {
 }
 
 std::uint64_t SystemHost::pid_tgid() noexcept {
-    const auto tgid = options_.tgid          ? *options_.tgid
-                      : options_.pid         ? *options_.pid
-                                             : static_cast<std::uint32_t>(::getpid());
+    const auto tgid = options_.tgid  ? *options_.tgid
+                      : options_.pid ? *options_.pid
+                                     : static_cast<std::uint32_t>(::getpid());
     const auto pid =
         options_.pid ? *options_.pid : static_cast<std::uint32_t>(::syscall(SYS_gettid));
     return std::uint64_t{tgid} << 32 | pid;

@@ -28,7 +28,7 @@ std::uint32_t packet_type(Bytes frame) {
     if (all(std::byte{0xff}))
         return 1; // PACKET_BROADCAST
     if ((address[0] & std::byte{1}) != std::byte{0})
-        return 2; // PACKET_MULTICAST
+        return 2;                     // PACKET_MULTICAST
     return all(std::byte{0}) ? 0 : 3; // PACKET_HOST, PACKET_OTHERHOST
 }
 
@@ -59,8 +59,10 @@ bool takes_packet(ProgramType type) noexcept {
     case ProgramType::SkSkb:
     case ProgramType::SkMsg:
     case ProgramType::SkReuseport:
-    case ProgramType::FlowDissector: return true;
-    default: return false;
+    case ProgramType::FlowDissector:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -106,7 +108,8 @@ PacketInput::PacketInput(const spec::ContextLayout& layout, Bytes base)
       len_{offset_of(layout, "len")}, wire_len_{offset_of(layout, "wire_len")},
       protocol_{offset_of(layout, "protocol")}, packet_type_{offset_of(layout, "pkt_type")},
       ifindex_{offset_of(layout, "ifindex")},
-      ingress_ifindex_{layout.type == ProgramType::Xdp ? offset_of(layout, "ingress_ifindex") : -1} {}
+      ingress_ifindex_{layout.type == ProgramType::Xdp ? offset_of(layout, "ingress_ifindex")
+                                                       : -1} {}
 
 void PacketInput::Field::set(MutableBytes bytes, std::uint32_t value) const noexcept {
     if (offset < 0)
@@ -119,8 +122,9 @@ void PacketInput::Field::set(MutableBytes bytes, std::uint32_t value) const noex
 
 Result<void> PacketInput::load(exec::Context& context, Bytes frame) const {
     if (frame.size() < kEthernetHeader)
-        return fail(ErrorCode::Invalid, "packet of " + std::to_string(frame.size()) +
-                                            " bytes, expected at least the 14 of an Ethernet header");
+        return fail(ErrorCode::Invalid,
+                    "packet of " + std::to_string(frame.size()) +
+                        " bytes, expected at least the 14 of an Ethernet header");
     const Bytes seen = from_ethernet_ ? frame : frame.subspan(kEthernetHeader);
     SKEP_TRY(context.set_packet(seen));
     const auto bytes = context.bytes();

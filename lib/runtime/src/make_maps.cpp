@@ -17,9 +17,8 @@ std::unexpected<Error> in_map(const std::string& name, Error error) {
 }
 
 std::unexpected<Error> refused(const std::string& name, std::uint32_t key, int errno_value) {
-    return fail(ErrorCode::Invalid, "map \"" + name + "\": initial element " +
-                                        std::to_string(key) + " is refused: " +
-                                        std::strerror(-errno_value));
+    return fail(ErrorCode::Invalid, "map \"" + name + "\": initial element " + std::to_string(key) +
+                                        " is refused: " + std::strerror(-errno_value));
 }
 
 /// Several CPUs' worth of one value never happens here: internal maps are arrays.
@@ -79,17 +78,16 @@ std::vector<exec::MapSlot> make_slots(const object::Object& object,
         const auto& def = map.def();
         std::byte* values = map.direct_values();
         const std::uint64_t size = std::uint64_t{map.direct_stride()} * def.max_entries;
-        slots.push_back({.map = &map,
-                         .def = &def,
-                         .values = values,
-                         .stride = map.direct_stride(),
-                         .direct_size = values == nullptr ? 0
-                                        : def.max_entries == 1
-                                            ? def.value_size
-                                            : static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                                  size, UINT32_MAX)),
-                         .read_only = object.maps[i].frozen ||
-                                      (def.flags & BPF_F_RDONLY_PROG) != 0});
+        slots.push_back(
+            {.map = &map,
+             .def = &def,
+             .values = values,
+             .stride = map.direct_stride(),
+             .direct_size = values == nullptr      ? 0
+                            : def.max_entries == 1 ? def.value_size
+                                                   : static_cast<std::uint32_t>(
+                                                         std::min<std::uint64_t>(size, UINT32_MAX)),
+             .read_only = object.maps[i].frozen || (def.flags & BPF_F_RDONLY_PROG) != 0});
     }
     return slots;
 }

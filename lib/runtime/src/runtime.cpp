@@ -42,13 +42,14 @@ namespace {
 /// What engines ask for at a tail call: the interp::Code in a slot.
 const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_t index) noexcept {
     // Engines hand back the Map of a MapSlot, which is ours and not const.
-    auto* array = maps::ProgArrayMap::from(*const_cast<maps::Map*>(static_cast<const maps::Map*>(map)));
+    auto* array =
+        maps::ProgArrayMap::from(*const_cast<maps::Map*>(static_cast<const maps::Map*>(map)));
     return array == nullptr ? nullptr : array->get(index);
 }
 
 std::size_t index_of(const object::Object& object, const std::string& name) {
-    const auto found = std::ranges::find(object.programs, name,
-                                         [](const auto& program) { return program->name; });
+    const auto found =
+        std::ranges::find(object.programs, name, [](const auto& program) { return program->name; });
     return static_cast<std::size_t>(found - object.programs.begin());
 }
 
@@ -60,12 +61,12 @@ Result<void> Runtime::State::compile(std::size_t index) {
         return {};
     const auto mode =
         options.engine == Engine::Checked ? interp::Mode::Checked : interp::Mode::Unchecked;
-    auto code = interp::Code::compile(
-        loaded.program,
-        {.maps = slots,
-         .helpers = &helpers::table(),
-         .zero_uninitialised_stack = options.zero_uninitialised_stack},
-        mode);
+    auto code =
+        interp::Code::compile(loaded.program,
+                              {.maps = slots,
+                               .helpers = &helpers::table(),
+                               .zero_uninitialised_stack = options.zero_uninitialised_stack},
+                              mode);
     if (!code) {
         Error error = std::move(code).error();
         error.message = "program \"" + loaded.program->name + "\": " + error.message;
@@ -86,10 +87,9 @@ Result<void> Runtime::State::fill_prog_arrays() {
             SKEP_TRY(compile(index));
             const int bad = array->set(slot, programs[index].code, name);
             if (bad < 0)
-                return fail(ErrorCode::Invalid,
-                            "map \"" + array->def().name + "\": program \"" + name +
-                                "\" in slot " + std::to_string(slot) +
-                                " is refused: " + std::strerror(-bad));
+                return fail(ErrorCode::Invalid, "map \"" + array->def().name + "\": program \"" +
+                                                    name + "\" in slot " + std::to_string(slot) +
+                                                    " is refused: " + std::strerror(-bad));
         }
     }
     return {};

@@ -25,9 +25,9 @@ constexpr std::array kXdp{
 };
 // linux/pkt_cls.h.
 constexpr std::array kTc{
-    Value{-1, "TC_ACT_UNSPEC"}, Value{0, "TC_ACT_OK"},       Value{1, "TC_ACT_RECLASSIFY"},
-    Value{2, "TC_ACT_SHOT"},    Value{3, "TC_ACT_PIPE"},     Value{4, "TC_ACT_STOLEN"},
-    Value{5, "TC_ACT_QUEUED"},  Value{6, "TC_ACT_REPEAT"},   Value{7, "TC_ACT_REDIRECT"},
+    Value{-1, "TC_ACT_UNSPEC"}, Value{0, "TC_ACT_OK"},     Value{1, "TC_ACT_RECLASSIFY"},
+    Value{2, "TC_ACT_SHOT"},    Value{3, "TC_ACT_PIPE"},   Value{4, "TC_ACT_STOLEN"},
+    Value{5, "TC_ACT_QUEUED"},  Value{6, "TC_ACT_REPEAT"}, Value{7, "TC_ACT_REDIRECT"},
     Value{8, "TC_ACT_TRAP"},
 };
 // enum sk_action.
@@ -55,51 +55,109 @@ constexpr std::array kCgroupSkb{
 
 std::span<const Value> values_of(ProgramType type) {
     switch (type) {
-    case ProgramType::Xdp: return kXdp;
+    case ProgramType::Xdp:
+        return kXdp;
     case ProgramType::SchedCls:
-    case ProgramType::SchedAct: return kTc;
+    case ProgramType::SchedAct:
+        return kTc;
     case ProgramType::SkSkb:
     case ProgramType::SkMsg:
     case ProgramType::SkReuseport:
-    case ProgramType::SkLookup: return kSk;
+    case ProgramType::SkLookup:
+        return kSk;
     case ProgramType::LwtIn:
     case ProgramType::LwtOut:
     case ProgramType::LwtXmit:
-    case ProgramType::LwtSeg6local: return kLwt;
-    case ProgramType::FlowDissector: return kFlow;
-    case ProgramType::Netfilter: return kNetfilter;
-    case ProgramType::CgroupSkb: return kCgroupSkb;
+    case ProgramType::LwtSeg6local:
+        return kLwt;
+    case ProgramType::FlowDissector:
+        return kFlow;
+    case ProgramType::Netfilter:
+        return kNetfilter;
+    case ProgramType::CgroupSkb:
+        return kCgroupSkb;
     case ProgramType::CgroupSock:
     case ProgramType::CgroupSockAddr:
     case ProgramType::CgroupDevice:
     case ProgramType::CgroupSysctl:
-    case ProgramType::CgroupSockopt: return kAllow;
-    default: return {};
+    case ProgramType::CgroupSockopt:
+        return kAllow;
+    default:
+        return {};
     }
 }
 
 constexpr std::array<std::string_view, 33> kTypeNames{
-    "unspec",         "socket_filter",  "kprobe",           "sched_cls",
-    "sched_act",      "tracepoint",     "xdp",              "perf_event",
-    "cgroup_skb",     "cgroup_sock",    "lwt_in",           "lwt_out",
-    "lwt_xmit",       "sock_ops",       "sk_skb",           "cgroup_device",
-    "sk_msg",         "raw_tracepoint", "cgroup_sock_addr", "lwt_seg6local",
-    "lirc_mode2",     "sk_reuseport",   "flow_dissector",   "cgroup_sysctl",
-    "raw_tracepoint_writable", "cgroup_sockopt", "tracing", "struct_ops",
-    "ext",            "lsm",            "sk_lookup",        "syscall",
+    "unspec",
+    "socket_filter",
+    "kprobe",
+    "sched_cls",
+    "sched_act",
+    "tracepoint",
+    "xdp",
+    "perf_event",
+    "cgroup_skb",
+    "cgroup_sock",
+    "lwt_in",
+    "lwt_out",
+    "lwt_xmit",
+    "sock_ops",
+    "sk_skb",
+    "cgroup_device",
+    "sk_msg",
+    "raw_tracepoint",
+    "cgroup_sock_addr",
+    "lwt_seg6local",
+    "lirc_mode2",
+    "sk_reuseport",
+    "flow_dissector",
+    "cgroup_sysctl",
+    "raw_tracepoint_writable",
+    "cgroup_sockopt",
+    "tracing",
+    "struct_ops",
+    "ext",
+    "lsm",
+    "sk_lookup",
+    "syscall",
     "netfilter",
 };
 
 constexpr std::array<std::string_view, 34> kKindNames{
-    "unspec",        "hash",         "array",           "prog_array",
-    "perf_event_array", "percpu_hash", "percpu_array",  "stack_trace",
-    "cgroup_array",  "lru_hash",     "lru_percpu_hash", "lpm_trie",
-    "array_of_maps", "hash_of_maps", "devmap",          "sockmap",
-    "cpumap",        "xskmap",       "sockhash",        "cgroup_storage",
-    "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack",
-    "sk_storage",    "devmap_hash",  "struct_ops",      "ringbuf",
-    "inode_storage", "task_storage", "bloom_filter",    "user_ringbuf",
-    "cgrp_storage",  "arena",
+    "unspec",
+    "hash",
+    "array",
+    "prog_array",
+    "perf_event_array",
+    "percpu_hash",
+    "percpu_array",
+    "stack_trace",
+    "cgroup_array",
+    "lru_hash",
+    "lru_percpu_hash",
+    "lpm_trie",
+    "array_of_maps",
+    "hash_of_maps",
+    "devmap",
+    "sockmap",
+    "cpumap",
+    "xskmap",
+    "sockhash",
+    "cgroup_storage",
+    "reuseport_sockarray",
+    "percpu_cgroup_storage",
+    "queue",
+    "stack",
+    "sk_storage",
+    "devmap_hash",
+    "struct_ops",
+    "ringbuf",
+    "inode_storage",
+    "task_storage",
+    "bloom_filter",
+    "user_ringbuf",
+    "cgrp_storage",
+    "arena",
 };
 
 std::string name_or_number(std::span<const std::string_view> names, unsigned number) {

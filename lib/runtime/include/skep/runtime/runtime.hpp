@@ -29,14 +29,15 @@ enum class Engine : std::uint8_t {
 
 /// What programs see of the host; everything can be fixed for repeatable runs.
 struct HostOptions {
-    std::optional<std::uint64_t> fixed_time_ns;  ///< the clock stands still at this value
-    std::uint64_t clock_step_ns = 0;             ///< with fixed_time_ns: advance per reading
-    std::optional<std::uint64_t> random_seed;    ///< default: from the system
+    std::optional<std::uint64_t> fixed_time_ns;       ///< the clock stands still at this value
+    std::uint64_t clock_step_ns = 0;                  ///< with fixed_time_ns: advance per reading
+    std::optional<std::uint64_t> random_seed;         ///< default: from the system
     std::optional<std::uint32_t> pid, tgid, uid, gid; ///< default: those of the process
-    std::string comm;                            ///< default: that of the process
-    std::function<void(std::string_view)> printk;///< default: discarded
+    std::string comm;                                 ///< default: that of the process
+    std::function<void(std::string_view)> printk;     ///< default: discarded
     /// A record of bpf_perf_event_output; default: discarded and counted as lost.
-    std::function<void(const maps::Map&, std::uint32_t cpu, std::span<const std::byte>)> perf_output;
+    std::function<void(const maps::Map&, std::uint32_t cpu, std::span<const std::byte>)>
+        perf_output;
 };
 
 struct LoadOptions {
@@ -44,13 +45,14 @@ struct LoadOptions {
     std::uint32_t cpus = 1; ///< slots of per-CPU maps
     HostOptions host;
     std::uint64_t fuel = 100'000'000; ///< instructions a run may take in checked mode
-    bool zero_uninitialised_stack = false; ///< checked mode: read unwritten stack bytes as 0, no trap
+    bool zero_uninitialised_stack =
+        false; ///< checked mode: read unwritten stack bytes as 0, no trap
 };
 
 struct RunResult {
     std::uint32_t retval = 0; ///< r0, as BPF_PROG_TEST_RUN reports it
     std::uint64_t r0 = 0;
-    exec::Trap trap;          ///< set: retval means nothing
+    exec::Trap trap;                ///< set: retval means nothing
     std::uint64_t instructions = 0; ///< executed, in checked mode
     exec::RedirectOutcome redirect;
 };
