@@ -11,9 +11,9 @@ namespace skep::btf {
 
 std::string_view kind_name(Kind kind) noexcept {
     constexpr std::array<std::string_view, 20> kNames{
-        "void",  "int",      "ptr",   "array",    "struct", "union",      "enum",
-        "fwd",   "typedef",  "volatile", "const", "restrict", "func",     "func_proto",
-        "var",   "datasec",  "float", "decl_tag", "type_tag", "enum64"};
+        "void", "int",     "ptr",      "array",    "struct",   "union", "enum",
+        "fwd",  "typedef", "volatile", "const",    "restrict", "func",  "func_proto",
+        "var",  "datasec", "float",    "decl_tag", "type_tag", "enum64"};
     const auto i = static_cast<std::size_t>(kind);
     return i < kNames.size() ? kNames[i] : "unknown";
 }
@@ -55,8 +55,8 @@ Enumerator Btf::enumerator(std::uint32_t id, std::uint32_t i) const noexcept {
     const Type& t = type(id);
     if (t.kind == Kind::Enum64) {
         const std::byte* at = trailing(id) + std::size_t{i} * 12;
-        const std::uint64_t value = load<std::uint32_t>(at + 4) |
-                                    (std::uint64_t{load<std::uint32_t>(at + 8)} << 32);
+        const std::uint64_t value =
+            load<std::uint32_t>(at + 4) | (std::uint64_t{load<std::uint32_t>(at + 8)} << 32);
         return {string(load<std::uint32_t>(at)), static_cast<std::int64_t>(value)};
     }
     const std::byte* at = trailing(id) + std::size_t{i} * 8;
@@ -135,15 +135,22 @@ std::optional<std::uint64_t> Btf::size_of(std::uint32_t id) const noexcept {
         case Kind::Enum:
         case Kind::Enum64:
         case Kind::Float:
-        case Kind::Datasec: size = t.size_or_type; break;
-        case Kind::Ptr: size = 8; break;
-        case Kind::Var: id = t.size_or_type; continue;
+        case Kind::Datasec:
+            size = t.size_or_type;
+            break;
+        case Kind::Ptr:
+            size = 8;
+            break;
+        case Kind::Var:
+            id = t.size_or_type;
+            continue;
         case Kind::Array:
             if (mul_overflows<std::uint64_t>(count, array(id).count, count))
                 return std::nullopt;
             id = array(id).element;
             continue;
-        default: return std::nullopt;
+        default:
+            return std::nullopt;
         }
         if (mul_overflows(size, count, size))
             return std::nullopt;
@@ -158,9 +165,12 @@ std::uint32_t Btf::align_of(std::uint32_t id) const noexcept {
     case Kind::Int:
     case Kind::Enum:
     case Kind::Enum64:
-    case Kind::Float: return std::clamp<std::uint32_t>(t.size_or_type, 1, 16);
-    case Kind::Ptr: return 8;
-    case Kind::Array: return align_of(array(id).element);
+    case Kind::Float:
+        return std::clamp<std::uint32_t>(t.size_or_type, 1, 16);
+    case Kind::Ptr:
+        return 8;
+    case Kind::Array:
+        return align_of(array(id).element);
     case Kind::Struct:
     case Kind::Union: {
         std::uint32_t align = 1;
@@ -174,7 +184,8 @@ std::uint32_t Btf::align_of(std::uint32_t id) const noexcept {
         }
         return t.size_or_type % align == 0 ? align : 1;
     }
-    default: return 1;
+    default:
+        return 1;
     }
 }
 

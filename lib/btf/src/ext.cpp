@@ -28,11 +28,13 @@ public:
         SKEP_TRY(in.seek(2));
         const auto version = SKEP_TRY(in.read<std::uint8_t>());
         if (version != 1)
-            return fail(ErrorCode::Unsupported, fmt::format(".BTF.ext version is {}, expected 1", version));
+            return fail(ErrorCode::Unsupported,
+                        fmt::format(".BTF.ext version is {}, expected 1", version));
         SKEP_TRY(in.read<std::uint8_t>());
         header_size_ = SKEP_TRY(in.read<std::uint32_t>());
         if (header_size_ < 24 || header_size_ > bytes_.size())
-            return malformed(fmt::format(".BTF.ext header length is {}, expected 24 to {}", header_size_, bytes_.size()));
+            return malformed(fmt::format(".BTF.ext header length is {}, expected 24 to {}",
+                                         header_size_, bytes_.size()));
         const auto func_off = SKEP_TRY(in.read<std::uint32_t>());
         const auto func_len = SKEP_TRY(in.read<std::uint32_t>());
         const auto line_off = SKEP_TRY(in.read<std::uint32_t>());
@@ -58,19 +60,24 @@ private:
             return {};
         const std::uint64_t room = bytes_.size() - header_size_;
         if (!in_range(offset, size, room))
-            return malformed(fmt::format(".BTF.ext {} {}+{} is outside the {} bytes after the header", name, offset, size, room));
+            return malformed(
+                fmt::format(".BTF.ext {} {}+{} is outside the {} bytes after the header", name,
+                            offset, size, room));
         ByteReader in(bytes_.subspan(header_size_ + offset, size), swapped_);
         const auto record_size = SKEP_TRY(in.read<std::uint32_t>());
         if (record_size < min_record || record_size % 4 != 0)
-            return malformed(fmt::format(".BTF.ext {}: record size is {}, expected at least {}", name, record_size, min_record));
+            return malformed(fmt::format(".BTF.ext {}: record size is {}, expected at least {}",
+                                         name, record_size, min_record));
         while (!in.at_end()) {
             const auto section_name = SKEP_TRY(in.read<std::uint32_t>());
             const auto count = SKEP_TRY(in.read<std::uint32_t>());
             if (count > in.remaining() / record_size)
-                return malformed(fmt::format(".BTF.ext {}: {} records of {} bytes, {} bytes left", name, count, record_size, in.remaining()));
+                return malformed(fmt::format(".BTF.ext {}: {} records of {} bytes, {} bytes left",
+                                             name, count, record_size, in.remaining()));
             const std::string_view elf_section = btf_.string(section_name);
             if (elf_section.empty())
-                return malformed(fmt::format(".BTF.ext {}: section name offset {} names nothing", name, section_name));
+                return malformed(fmt::format(".BTF.ext {}: section name offset {} names nothing",
+                                             name, section_name));
             for (std::uint32_t i = 0; i < count; ++i) {
                 ByteReader record(SKEP_TRY(in.take(record_size)), swapped_);
                 SKEP_TRY((this->*handler)(elf_section, record));
@@ -82,14 +89,16 @@ private:
     Result<std::uint32_t> instruction(ByteReader& record, const char* what) {
         const auto offset = SKEP_TRY(record.read<std::uint32_t>());
         if (offset % 8 != 0)
-            return malformed(fmt::format(".BTF.ext {}: offset {} is not that of an instruction", what, offset));
+            return malformed(
+                fmt::format(".BTF.ext {}: offset {} is not that of an instruction", what, offset));
         return offset;
     }
 
     Result<std::uint32_t> type(ByteReader& record, const char* what) {
         const auto id = SKEP_TRY(record.read<std::uint32_t>());
         if (id >= btf_.size())
-            return malformed(fmt::format(".BTF.ext {}: type {}, the last one is {}", what, id, btf_.size() - 1));
+            return malformed(
+                fmt::format(".BTF.ext {}: type {}, the last one is {}", what, id, btf_.size() - 1));
         return id;
     }
 
@@ -97,7 +106,8 @@ private:
         const auto offset = SKEP_TRY(instruction(record, "func_info"));
         const auto id = SKEP_TRY(type(record, "func_info"));
         if (btf_.kind(id) != Kind::Func)
-            return malformed(fmt::format(".BTF.ext func_info: type {} is a {}, expected a func", id, kind_name(btf_.kind(id))));
+            return malformed(fmt::format(".BTF.ext func_info: type {} is a {}, expected a func", id,
+                                         kind_name(btf_.kind(id))));
         ext_.functions.push_back({section, offset, id});
         return {};
     }
@@ -107,7 +117,8 @@ private:
         const auto file = SKEP_TRY(record.read<std::uint32_t>());
         const auto text = SKEP_TRY(record.read<std::uint32_t>());
         const auto position = SKEP_TRY(record.read<std::uint32_t>());
-        ext_.lines.push_back({section, offset, btf_.string(file), btf_.string(text), position >> 10, position & 0x3ff});
+        ext_.lines.push_back({section, offset, btf_.string(file), btf_.string(text), position >> 10,
+                              position & 0x3ff});
         return {};
     }
 
@@ -117,8 +128,10 @@ private:
         const auto access = SKEP_TRY(record.read<std::uint32_t>());
         const auto kind = SKEP_TRY(record.read<std::uint32_t>());
         if (kind > static_cast<std::uint32_t>(CoreKind::TypeMatches))
-            return fail(ErrorCode::Unsupported, fmt::format(".BTF.ext core_relo: unknown kind {}", kind));
-        ext_.relocations.push_back({section, offset, id, btf_.string(access), static_cast<CoreKind>(kind)});
+            return fail(ErrorCode::Unsupported,
+                        fmt::format(".BTF.ext core_relo: unknown kind {}", kind));
+        ext_.relocations.push_back(
+            {section, offset, id, btf_.string(access), static_cast<CoreKind>(kind)});
         return {};
     }
 

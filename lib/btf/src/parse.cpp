@@ -16,7 +16,7 @@ namespace skep::btf {
 namespace {
 
 constexpr std::uint16_t kMagic = 0xeb9f;
-constexpr std::uint32_t kMaxTypes = 0x000fffff; // BTF_MAX_TYPE
+constexpr std::uint32_t kMaxTypes = 0x000fffff;   // BTF_MAX_TYPE
 constexpr std::uint32_t kMaxStrings = 0x00ffffff; // BTF_MAX_NAME_OFFSET
 constexpr std::uint32_t kRecordSize = 12;
 
@@ -71,8 +71,10 @@ bool holds_id(Kind kind) {
     case Kind::FuncProto:
     case Kind::Var:
     case Kind::DeclTag:
-    case Kind::TypeTag: return true;
-    default: return false;
+    case Kind::TypeTag:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -124,11 +126,13 @@ private:
                                          header_.header_size, bytes_.size()));
         const std::uint64_t room = bytes_.size() - header_.header_size;
         if (!in_range(header_.type_offset, header_.type_size, room))
-            return malformed(fmt::format("BTF type section {}+{} is outside the {} bytes after the header",
-                                         header_.type_offset, header_.type_size, room));
+            return malformed(
+                fmt::format("BTF type section {}+{} is outside the {} bytes after the header",
+                            header_.type_offset, header_.type_size, room));
         if (!in_range(header_.string_offset, header_.string_size, room))
-            return malformed(fmt::format("BTF string section {}+{} is outside the {} bytes after the header",
-                                         header_.string_offset, header_.string_size, room));
+            return malformed(
+                fmt::format("BTF string section {}+{} is outside the {} bytes after the header",
+                            header_.string_offset, header_.string_size, room));
         if (header_.type_offset % 4 != 0)
             return malformed(fmt::format("BTF type section starts at {}, which is not aligned to 4",
                                          header_.type_offset));
@@ -138,7 +142,8 @@ private:
     Result<void> read_strings() {
         btf_->raw_.assign(bytes_.begin(), bytes_.end());
         const Bytes raw = btf_->raw_;
-        const Bytes strings = raw.subspan(header_.header_size + header_.string_offset, header_.string_size);
+        const Bytes strings =
+            raw.subspan(header_.header_size + header_.string_offset, header_.string_size);
         if (strings.size() > kMaxStrings)
             return fail(ErrorCode::Limit, fmt::format("BTF strings take {} bytes, limit {}",
                                                       strings.size(), kMaxStrings));
@@ -153,7 +158,8 @@ private:
     }
 
     Result<void> read_records() {
-        MutableBytes types(btf_->raw_.data() + header_.header_size + header_.type_offset, header_.type_size);
+        MutableBytes types(btf_->raw_.data() + header_.header_size + header_.type_offset,
+                           header_.type_size);
         btf_->type_section_ = types;
         if (btf_->base_ == nullptr)
             btf_->types_.emplace_back(); // void
@@ -205,7 +211,9 @@ private:
 
     Result<void> check_id(std::uint32_t id, Kind kind, std::uint32_t to, const char* what) {
         if (to >= btf_->size())
-            return bad(id, kind, fmt::format("{} is type {}, the last one is {}", what, to, btf_->size() - 1));
+            return bad(
+                id, kind,
+                fmt::format("{} is type {}, the last one is {}", what, to, btf_->size() - 1));
         return {};
     }
 
@@ -215,46 +223,63 @@ private:
         const Kind k = btf_->kind(to);
         if (k == Kind::Void || k == Kind::Func || k == Kind::FuncProto || k == Kind::Var ||
             k == Kind::Datasec || k == Kind::DeclTag)
-            return bad(id, kind, fmt::format("{} is type {}, a {}, which has no size", what, to, kind_name(k)));
+            return bad(
+                id, kind,
+                fmt::format("{} is type {}, a {}, which has no size", what, to, kind_name(k)));
         return {};
     }
 
     Result<void> check_type(std::uint32_t id) {
         const Type& type = btf_->type(id);
         if (!valid_name(type.name_off))
-            return bad(id, type.kind, fmt::format("name offset {} is outside the strings", type.name_off));
+            return bad(id, type.kind,
+                       fmt::format("name offset {} is outside the strings", type.name_off));
         if (holds_id(type.kind))
             SKEP_TRY(check_id(id, type.kind, type.size_or_type, "it refers to"));
         switch (type.kind) {
-        case Kind::Int: return check_int(id);
-        case Kind::Array: return check_array(id);
+        case Kind::Int:
+            return check_int(id);
+        case Kind::Array:
+            return check_array(id);
         case Kind::Struct:
-        case Kind::Union: return check_members(id);
+        case Kind::Union:
+            return check_members(id);
         case Kind::Enum:
-        case Kind::Enum64: return check_enum(id);
-        case Kind::Func: return check_func(id);
-        case Kind::FuncProto: return check_prototype(id);
-        case Kind::Var: return check_variable(id);
-        case Kind::Datasec: return check_section(id);
-        case Kind::DeclTag: return check_tag(id);
+        case Kind::Enum64:
+            return check_enum(id);
+        case Kind::Func:
+            return check_func(id);
+        case Kind::FuncProto:
+            return check_prototype(id);
+        case Kind::Var:
+            return check_variable(id);
+        case Kind::Datasec:
+            return check_section(id);
+        case Kind::DeclTag:
+            return check_tag(id);
         case Kind::Typedef:
         case Kind::Volatile:
         case Kind::Const:
         case Kind::Restrict:
         case Kind::TypeTag:
-        case Kind::Ptr: return check_reference(id);
-        default: return {};
+        case Kind::Ptr:
+            return check_reference(id);
+        default:
+            return {};
         }
     }
 
     Result<void> check_int(std::uint32_t id) {
         const Type& type = btf_->type(id);
         const IntInfo info = btf_->integer(id);
-        if (info.bits == 0 || info.bits > 128 || (info.bits + info.bit_offset + 7U) / 8 > type.size_or_type)
-            return bad(id, type.kind, fmt::format("{} bits at bit {} do not fit in {} bytes", info.bits,
-                                                  info.bit_offset, type.size_or_type));
+        if (info.bits == 0 || info.bits > 128 ||
+            (info.bits + info.bit_offset + 7U) / 8 > type.size_or_type)
+            return bad(id, type.kind,
+                       fmt::format("{} bits at bit {} do not fit in {} bytes", info.bits,
+                                   info.bit_offset, type.size_or_type));
         if (type.size_or_type > 16)
-            return bad(id, type.kind, fmt::format("size is {}, expected at most 16", type.size_or_type));
+            return bad(id, type.kind,
+                       fmt::format("size is {}, expected at most 16", type.size_or_type));
         return {};
     }
 
@@ -269,13 +294,16 @@ private:
         for (std::uint32_t i = 0; i < type.vlen; ++i) {
             const auto name = load<std::uint32_t>(btf_->trailing(id) + i * 12);
             if (!valid_name(name))
-                return bad(id, type.kind, fmt::format("member {}: name offset {} is outside the strings", i, name));
+                return bad(
+                    id, type.kind,
+                    fmt::format("member {}: name offset {} is outside the strings", i, name));
             const Member member = btf_->member(id, i);
             SKEP_TRY(check_sized(id, type.kind, member.type, "a member"));
             const std::uint64_t first_byte = member.bit_offset / 8;
             if (first_byte > type.size_or_type)
-                return bad(id, type.kind, fmt::format("member {} starts at byte {}, the size is {}", i,
-                                                      first_byte, type.size_or_type));
+                return bad(id, type.kind,
+                           fmt::format("member {} starts at byte {}, the size is {}", i, first_byte,
+                                       type.size_or_type));
         }
         return {};
     }
@@ -284,18 +312,23 @@ private:
         const Type& type = btf_->type(id);
         const std::uint32_t each = type.kind == Kind::Enum ? 8 : 12;
         if (type.size_or_type > 8 || !std::has_single_bit(type.size_or_type))
-            return bad(id, type.kind, fmt::format("size is {}, expected 1, 2, 4 or 8", type.size_or_type));
+            return bad(id, type.kind,
+                       fmt::format("size is {}, expected 1, 2, 4 or 8", type.size_or_type));
         for (std::uint32_t i = 0; i < type.vlen; ++i)
-            if (const auto name = load<std::uint32_t>(btf_->trailing(id) + i * each); !valid_name(name))
-                return bad(id, type.kind, fmt::format("enumerator {}: name offset {} is outside the strings", i, name));
+            if (const auto name = load<std::uint32_t>(btf_->trailing(id) + i * each);
+                !valid_name(name))
+                return bad(
+                    id, type.kind,
+                    fmt::format("enumerator {}: name offset {} is outside the strings", i, name));
         return {};
     }
 
     Result<void> check_func(std::uint32_t id) {
         const Type& type = btf_->type(id);
         if (btf_->kind(type.size_or_type) != Kind::FuncProto)
-            return bad(id, type.kind, fmt::format("type {} is a {}, expected a func_proto", type.size_or_type,
-                                                  kind_name(btf_->kind(type.size_or_type))));
+            return bad(id, type.kind,
+                       fmt::format("type {} is a {}, expected a func_proto", type.size_or_type,
+                                   kind_name(btf_->kind(type.size_or_type))));
         if (type.vlen > 2)
             return bad(id, type.kind, fmt::format("linkage is {}, expected 0 to 2", type.vlen));
         return {};
@@ -306,7 +339,9 @@ private:
         for (std::uint32_t i = 0; i < type.vlen; ++i) {
             const auto name = load<std::uint32_t>(btf_->trailing(id) + i * 8);
             if (!valid_name(name))
-                return bad(id, type.kind, fmt::format("parameter {}: name offset {} is outside the strings", i, name));
+                return bad(
+                    id, type.kind,
+                    fmt::format("parameter {}: name offset {} is outside the strings", i, name));
             const Parameter parameter = btf_->parameter(id, i);
             if (parameter.type == 0 && i + 1U == type.vlen)
                 continue; // "..."
@@ -324,7 +359,8 @@ private:
             return {}; // extern const void: typeless kernel symbols
         const Kind k = btf_->kind(type.size_or_type);
         if (k == Kind::Var || k == Kind::Datasec || k == Kind::DeclTag || k == Kind::Func)
-            return bad(id, type.kind, fmt::format("type {} is a {}", type.size_or_type, kind_name(k)));
+            return bad(id, type.kind,
+                       fmt::format("type {} is a {}", type.size_or_type, kind_name(k)));
         return {};
     }
 
@@ -335,8 +371,9 @@ private:
             SKEP_TRY(check_id(id, type.kind, variable.type, "a variable"));
             const Kind k = btf_->kind(variable.type);
             if (k != Kind::Var && k != Kind::Func)
-                return bad(id, type.kind, fmt::format("entry {} is type {}, a {}, expected a var", i,
-                                                      variable.type, kind_name(k)));
+                return bad(id, type.kind,
+                           fmt::format("entry {} is type {}, a {}, expected a var", i,
+                                       variable.type, kind_name(k)));
         }
         return {};
     }
@@ -348,21 +385,24 @@ private:
         if (on->kind == Kind::Func && component >= 0)
             on = &btf_->type(on->size_or_type);
         if (component < -1 || (component >= 0 && component >= on->vlen))
-            return bad(id, type.kind, fmt::format("component is {}, type {} has {}", component,
-                                                  type.size_or_type, on->vlen));
+            return bad(id, type.kind,
+                       fmt::format("component is {}, type {} has {}", component, type.size_or_type,
+                                   on->vlen));
         return {};
     }
 
     Result<void> check_reference(std::uint32_t id) {
         const Type& type = btf_->type(id);
         const Kind k = btf_->kind(type.size_or_type);
-        if (k == Kind::Var || k == Kind::Datasec || k == Kind::DeclTag || (k == Kind::Func && type.kind != Kind::Ptr))
-            return bad(id, type.kind, fmt::format("it refers to type {}, a {}", type.size_or_type, kind_name(k)));
+        if (k == Kind::Var || k == Kind::Datasec || k == Kind::DeclTag ||
+            (k == Kind::Func && type.kind != Kind::Ptr))
+            return bad(id, type.kind,
+                       fmt::format("it refers to type {}, a {}", type.size_or_type, kind_name(k)));
         return {};
     }
 
-    // Depth-first over "contains by value or is": an edge to a type on the path is a cycle. Iterative,
-    // because hostile input chooses the depth.
+    // Depth-first over "contains by value or is": an edge to a type on the path is a cycle.
+    // Iterative, because hostile input chooses the depth.
     Result<void> check_cycles() {
         const std::uint32_t first = btf_->first_id();
         enum : std::uint8_t { New, Open, Done };
@@ -407,10 +447,13 @@ private:
         case Kind::TypeTag:
         case Kind::Var:
             return n == 0 ? std::optional(type.size_or_type) : std::nullopt;
-        case Kind::Array: return n == 0 ? std::optional(btf_->array(id).element) : std::nullopt;
+        case Kind::Array:
+            return n == 0 ? std::optional(btf_->array(id).element) : std::nullopt;
         case Kind::Struct:
-        case Kind::Union: return n < type.vlen ? std::optional(btf_->member(id, n).type) : std::nullopt;
-        default: return std::nullopt;
+        case Kind::Union:
+            return n < type.vlen ? std::optional(btf_->member(id, n).type) : std::nullopt;
+        default:
+            return std::nullopt;
         }
     }
 

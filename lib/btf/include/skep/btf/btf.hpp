@@ -86,14 +86,14 @@ struct IntInfo {
 };
 enum class Linkage : std::uint8_t { Static = 0, Global = 1, Extern = 2 };
 
-/// A validated BTF blob. Immutable; share it between threads. Ids run from 1 to size() - 1; 0 is void.
-/// Everything that an accessor returns lives as long as the Btf.
+/// A validated BTF blob. Immutable; share it between threads. Ids run from 1 to size() - 1; 0 is
+/// void. Everything that an accessor returns lives as long as the Btf.
 class Btf {
 public:
-    /// Validates everything that later use relies on: header, strings, kinds, sizes, ids, names that
-    /// must be there, and that no type contains itself by value or refers to itself through modifiers.
-    /// Accepts both byte orders. With `base` this is split BTF (a kernel module's): ids and strings
-    /// continue those of the base.
+    /// Validates everything that later use relies on: header, strings, kinds, sizes, ids, names
+    /// that must be there, and that no type contains itself by value or refers to itself through
+    /// modifiers. Accepts both byte orders. With `base` this is split BTF (a kernel module's): ids
+    /// and strings continue those of the base.
     static Result<std::shared_ptr<const Btf>> parse(Bytes bytes,
                                                     std::shared_ptr<const Btf> base = nullptr);
 
@@ -120,7 +120,8 @@ public:
     [[nodiscard]] Member member(std::uint32_t id, std::uint32_t i) const noexcept;
     [[nodiscard]] Enumerator enumerator(std::uint32_t id, std::uint32_t i) const noexcept;
     [[nodiscard]] Parameter parameter(std::uint32_t id, std::uint32_t i) const noexcept;
-    [[nodiscard]] SectionVariable section_variable(std::uint32_t id, std::uint32_t i) const noexcept;
+    [[nodiscard]] SectionVariable section_variable(std::uint32_t id,
+                                                   std::uint32_t i) const noexcept;
     [[nodiscard]] ArrayInfo array(std::uint32_t id) const noexcept;
     [[nodiscard]] IntInfo integer(std::uint32_t id) const noexcept;
     [[nodiscard]] Linkage variable_linkage(std::uint32_t id) const noexcept; ///< Var
@@ -141,7 +142,8 @@ public:
 
     /// The first type of that kind and name (this BTF before its base), or nothing.
     [[nodiscard]] std::optional<std::uint32_t> find(Kind kind, std::string_view name) const;
-    /// Ids of this BTF (not the base's) whose name without a "___flavour" suffix is `name`, ascending.
+    /// Ids of this BTF (not the base's) whose name without a "___flavour" suffix is `name`,
+    /// ascending.
     [[nodiscard]] std::vector<std::uint32_t> with_essential_name(std::string_view name) const;
     /// Texts of the decl tags on a type (component -1) or on one of its members or parameters.
     [[nodiscard]] std::vector<std::string_view> decl_tags(std::uint32_t id,
@@ -161,8 +163,8 @@ private:
     std::vector<std::byte> raw_;
     Bytes type_section_;
     std::string_view strings_;
-    std::uint32_t first_id_ = 0;       ///< 0: types_[0] is void
-    std::uint32_t first_string_ = 0;   ///< length of the base's strings
+    std::uint32_t first_id_ = 0;     ///< 0: types_[0] is void
+    std::uint32_t first_string_ = 0; ///< length of the base's strings
     std::vector<Type> types_;
     bool swapped_ = false;
     struct Named {

@@ -50,8 +50,8 @@ enum class CoreKind : std::uint32_t {
 struct CoreRelocation {
     std::string_view section;
     std::uint32_t offset = 0;
-    std::uint32_t type = 0;   ///< root type, in the object's BTF
-    std::string_view access;  ///< "0:1:2": array index, then members and elements
+    std::uint32_t type = 0;  ///< root type, in the object's BTF
+    std::string_view access; ///< "0:1:2": array index, then members and elements
     CoreKind kind = CoreKind::FieldByteOffset;
 };
 
