@@ -250,6 +250,10 @@ Result<void> validate(std::span<const Insn> insns, const ValidateOptions& option
     SKEP_TRY(check_each(insns, options, layout.second_slot));
     SKEP_TRY(check_calls(layout));
     layout.starts = function_starts(insns);
+    if (layout.starts.size() > kMaxFunctions)
+        return fail(ErrorCode::Limit, "program has " + std::to_string(layout.starts.size()) +
+                                          " functions, expected at most " +
+                                          std::to_string(kMaxFunctions));
     for (std::size_t i = 0; i < layout.starts.size(); ++i) {
         const std::size_t end = i + 1 < layout.starts.size() ? layout.starts[i + 1] : insns.size();
         SKEP_TRY(check_function(layout, layout.starts[i], end));

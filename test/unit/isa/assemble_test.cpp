@@ -124,6 +124,36 @@ TEST(assemble, prefixes_of_a_log_are_checked) {
     EXPECT_EQ(error("(ff) exit"), "line 1, column 6: no instruction has this opcode");
 }
 
+TEST(assemble, what_bpftool_prints) {
+    constexpr std::string_view kDump = R"(   0: (62) *(u32 *)(r10 -4) = 0
+   1: (bf) r2 = r10
+   2: (07) r2 += -4
+   3: (18) r1 = map[id:330]
+   5: (85) call __htab_map_lookup_elem#330864
+   6: (15) if r0 == 0x0 goto pc+1
+   7: (18) r2 = subprog[+4]
+   9: (18) r1 = map[id:332][0]+16
+  11: (85) call pc+1#bpf_prog_af1e074c0851defb_f
+  12: (95) exit
+  13: (2c) w0 *= w1
+  14: (95) exit
+)";
+    EXPECT_EQ(asm_or_die(kDump), asm_or_die(R"(
+        *(u32 *)(r10 -4) = 0
+        r2 = r10
+        r2 += -4
+        r1 = map[id:330]
+        call 330864
+        if r0 == 0 goto pc+1
+        r2 = subprog[+4]
+        r1 = map[id:332][0]+16
+        call f
+        exit
+     f: w0 *= w1
+        exit
+    )"));
+}
+
 TEST(assemble, names_from_symbols) {
     EXPECT_THAT(
         *assemble("call bpf_map_update_elem; call bpf_map_lookup_elem#1", kWithSymbols),

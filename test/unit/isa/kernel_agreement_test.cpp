@@ -116,7 +116,7 @@ std::map<std::size_t, std::string> live_registers(const std::vector<Insn>& insns
     return out;
 }
 
-class kernel_agreement : public ::testing::Test {
+class KernelAgreement : public ::testing::Test {
 protected:
     void SetUp() override {
         std::string why;
@@ -129,7 +129,7 @@ protected:
     }
 };
 
-TEST_F(kernel_agreement, text_of_random_programs) {
+TEST_F(KernelAgreement, text_of_random_programs) {
     const std::uint64_t seed = test::seed();
     test::Rng rng(seed);
     std::map<std::string_view, int> compared;
@@ -150,7 +150,7 @@ TEST_F(kernel_agreement, text_of_random_programs) {
             << row.name << " was never compared, SKEP_SEED=" << seed;
 }
 
-TEST_F(kernel_agreement, registers_read_and_written) {
+TEST_F(KernelAgreement, registers_read_and_written) {
     const std::uint64_t seed = test::seed();
     test::Rng rng(seed);
     int compared = 0;
@@ -173,7 +173,7 @@ TEST_F(kernel_agreement, registers_read_and_written) {
     EXPECT_GT(compared, 100);
 }
 
-TEST_F(kernel_agreement, text_of_calls) {
+TEST_F(KernelAgreement, text_of_calls) {
     const auto insns = test::asm_or_die("r1 = r10; call 5; call f; exit; f: r0 = 0; exit");
     std::string log;
     ASSERT_TRUE(load(insns, log)) << log;
@@ -181,6 +181,28 @@ TEST_F(kernel_agreement, text_of_calls) {
     const Symbols symbols{.helpers = helpers};
     for (const auto& [slot, line] : live_lines(log))
         EXPECT_EQ(disassemble(insns, slot, symbols), line.text.substr(5));
+}
+
+TEST_F(KernelAgreement, number_of_functions) {
+    const auto program = [](std::size_t functions) {
+        std::vector<Insn> insns;
+        for (std::size_t i = 1; i < functions; ++i)
+            insns.push_back(
+                encode(Op::CallLocal, {.imm = static_cast<std::int32_t>(functions + i - 1)}));
+        insns.push_back(encode(Op::Mov64Imm));
+        insns.push_back(encode(Op::Exit));
+        for (std::size_t i = 1; i < functions; ++i) {
+            insns.push_back(encode(Op::Mov64Imm));
+            insns.push_back(encode(Op::Exit));
+        }
+        return insns;
+    };
+    std::string log;
+    EXPECT_TRUE(validate(program(kMaxFunctions)));
+    EXPECT_TRUE(load(program(kMaxFunctions), log)) << log;
+    EXPECT_FALSE(validate(program(kMaxFunctions + 1)));
+    EXPECT_FALSE(load(program(kMaxFunctions + 1), log));
+    EXPECT_TRUE(log.starts_with("too many subprograms")) << log;
 }
 
 // What the kernel says of a fault that lies in the form of the code, whatever its values.
@@ -247,7 +269,7 @@ std::vector<Insn> prologue(bool memory) {
     return insns;
 }
 
-TEST_F(kernel_agreement, on_what_is_malformed) {
+TEST_F(KernelAgreement, on_what_is_malformed) {
     const std::uint64_t seed = test::seed();
     test::Rng rng(seed);
     int accepted = 0;

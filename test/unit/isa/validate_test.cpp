@@ -198,6 +198,21 @@ TEST(validate, empty_program) {
     EXPECT_EQ(fault(""), "program has no instructions, expected 1 to 1000000");
 }
 
+std::string program_of(int functions) {
+    std::string text;
+    for (int i = 1; i < functions; ++i)
+        text += "call f" + std::to_string(i) + "\n";
+    text += "exit\n";
+    for (int i = 1; i < functions; ++i)
+        text += "f" + std::to_string(i) + ": exit\n";
+    return text;
+}
+
+TEST(validate, too_many_functions) {
+    EXPECT_EQ(fault(program_of(256)), "");
+    EXPECT_EQ(fault(program_of(257)), "program has 257 functions, expected at most 256");
+}
+
 TEST(validate, too_long_a_program) {
     const std::vector<Insn> insns(kMaxInsns + 1, Insn{.opcode = kExit});
     EXPECT_EQ(validate(insns).error().message,

@@ -16,6 +16,9 @@ namespace skep::isa {
 /// As many as Linux accepts in one program (BPF_COMPLEXITY_LIMIT_INSNS).
 inline constexpr std::size_t kMaxInsns = 1'000'000;
 
+/// As many as Linux accepts, the program itself included (BPF_MAX_SUBPROGS).
+inline constexpr std::size_t kMaxFunctions = 256;
+
 /// Instructions from the bytes of a code section, in either byte order. Checks only the size.
 /// Errors: Malformed if the size is not a multiple of 8.
 Result<std::vector<Insn>> decode(Bytes bytes, std::endian order = std::endian::little);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -21,10 +22,13 @@ enum class Op : std::uint8_t {
 #include "skep/isa/ops.def"
 };
 
-inline constexpr std::size_t kOpCount = 0
-#define SKEP_OP(...) +1
+namespace detail {
+inline constexpr Op kOpList[] = {
+#define SKEP_OP(name, ...) Op::name,
 #include "skep/isa/ops.def"
-    ;
+};
+} // namespace detail
+inline constexpr std::size_t kOpCount = std::size(detail::kOpList);
 static_assert(kOpCount <= 256, "Op is one byte");
 
 /// The field that tells rows with one opcode byte apart; None: the opcode alone decides.
@@ -107,7 +111,7 @@ struct OpInfo {
     std::int32_t value; ///< of the discriminating field
     Format format;
     Group group;
-    std::uint8_t cpu; ///< first -mcpu=v<cpu> that emits it
+    std::uint8_t cpu; ///< lowest -mcpu=v<cpu> with which clang generates it
     RegSet reads;
     RegSet writes;
     std::string_view name; ///< of the enumerator
