@@ -36,13 +36,13 @@ public:
         head_ = after(head_);
         return 0;
     }
-    int pop(std::byte* value) noexcept override { return get(value, true); }
-    int peek(std::byte* value) noexcept override { return get(value, false); }
+    int pop(std::byte* value) noexcept override { return zeroed(get(value, true), value); }
+    int peek(std::byte* value) noexcept override { return zeroed(get(value, false), value); }
 
 protected:
     int do_read(const std::byte* /*key*/, std::byte* value,
                 std::uint64_t /*flags*/) noexcept override {
-        return peek(value);
+        return get(value, false); // User space's buffer is written only on success.
     }
     int do_write(const std::byte* /*key*/, const std::byte* value,
                  std::uint64_t flags) noexcept override {
@@ -50,19 +50,22 @@ protected:
     }
     int do_take(const std::byte* /*key*/, std::byte* value,
                 std::uint64_t /*flags*/) noexcept override {
-        return pop(value);
+        return get(value, true);
     }
     int do_next_key(const std::byte* /*key*/, std::byte* /*next*/) noexcept override {
         return -EINVAL;
     }
 
 private:
+    int zeroed(int error, std::byte* value) const noexcept {
+        if (error != 0)
+            std::memset(value, 0, def().value_size);
+        return error;
+    }
     int get(std::byte* value, bool remove) noexcept {
         const std::lock_guard guard(lock_);
-        if (head_ == tail_) {
-            std::memset(value, 0, def().value_size);
+        if (head_ == tail_)
             return -ENOENT;
-        }
         const std::uint64_t slot = stack_ ? (head_ == 0 ? slots_ : head_) - 1 : tail_;
         std::memcpy(value, at(slot), def().value_size);
         if (remove && stack_)
