@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "skep/spec/program_type.hpp"
@@ -25,7 +26,8 @@ enum class ArgKind : std::uint8_t {
     MemoryOut,   ///< writable memory; the next argument is its size; initialised by the helper
     MemoryInOut, ///< readable and writable memory; the next argument is its size
     FixedMemory, ///< readable memory of `fixed_size` bytes
-    FixedMemoryOut,
+    FixedMemoryOut,   ///< writable memory of `fixed_size` bytes; initialised by the helper
+    FixedMemoryInOut, ///< readable and writable memory of `fixed_size` bytes
     Size,       ///< bytes of the memory argument before it; must not be 0
     SizeOrZero, ///< the same; 0 allowed
     ConstSize,  ///< size of memory that the helper returns (ringbuf_reserve)
@@ -47,6 +49,7 @@ enum class RetKind : std::uint8_t {
     Scalar,
     Void,            ///< r0 is unreadable
     MapValueOrNull,  ///< value_size bytes of the map in the MapPointer argument
+    MapValue,        ///< the same, never null
     MemoryOrNull,    ///< exec::RunContext::returned describes it
     Memory,
     SocketOrNull,
@@ -70,6 +73,9 @@ struct HelperProto {
 
 /// All helpers, by id, from 1.
 [[nodiscard]] std::span<const HelperProto> helpers() noexcept;
+/// C declarations of all helpers for BPF programs, as function pointers with the helper's id.
+[[nodiscard]] std::string helper_header();
+
 /// The row of an id, or nullptr.
 [[nodiscard]] const HelperProto* find_helper(std::uint32_t id) noexcept;
 /// The row of a name, with or without "bpf_", or nullptr.
