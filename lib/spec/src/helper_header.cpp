@@ -29,7 +29,7 @@ std::string replace_word(std::string text, std::string_view from, std::string_vi
 
 // Kernel-internal names in the signatures, and what BPF programs call the same thing.
 std::string for_programs(std::string text) {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kNames{
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kNames{
         {{"struct bpf_map", "void"},
          {"sk_buff", "__sk_buff"},
          {"sk_msg_buff", "sk_msg_md"},
@@ -39,7 +39,8 @@ std::string for_programs(std::string text) {
          {"u32", "__u32"},
          {"u64", "__u64"},
          {"s32", "__s32"},
-         {"s64", "__s64"}}};
+         {"s64", "__s64"},
+         {"size_t", "unsigned long"}}};
     for (const auto& [from, to] : kNames)
         text = replace_word(std::move(text), from, to);
     return text;
