@@ -19,10 +19,10 @@ std::string_view kind_name(Kind kind) noexcept {
 }
 
 std::string_view essential_name(std::string_view name) noexcept {
-    // As libbpf: a flavour needs at least one character on each side of the three underscores.
-    for (std::size_t i = 1; i + 3 < name.size(); ++i)
-        if (name.substr(i, 3) == "___" && name[i - 1] != '_' && name[i + 3] != '_')
-            return name.substr(0, i);
+    // As libbpf: the last "___" with another character on each side begins the flavour.
+    for (std::size_t i = name.size(); i-- > 4;)
+        if (name[i] != '_' && name.substr(i - 3, 3) == "___" && name[i - 4] != '_')
+            return name.substr(0, i - 3);
     return name;
 }
 
@@ -86,10 +86,14 @@ ArrayInfo Btf::array(std::uint32_t id) const noexcept {
     return {load<std::uint32_t>(at), load<std::uint32_t>(at + 4), load<std::uint32_t>(at + 8)};
 }
 
+std::uint32_t Btf::int_word(std::uint32_t id) const noexcept {
+    return id < first_id_ ? base_->int_word(id) : load<std::uint32_t>(trailing(id));
+}
+
 IntInfo Btf::integer(std::uint32_t id) const noexcept {
     if (id < first_id_)
         return base_->integer(id);
-    const auto word = load<std::uint32_t>(trailing(id));
+    const std::uint32_t word = int_word(id);
     const std::uint32_t encoding = (word >> 24) & 0xf;
     return {(encoding & 1) != 0, (encoding & 2) != 0, (encoding & 4) != 0,
             static_cast<std::uint8_t>(word >> 16), static_cast<std::uint8_t>(word)};
@@ -159,39 +163,17 @@ std::optional<std::uint64_t> Btf::size_of(std::uint32_t id) const noexcept {
 }
 
 std::uint32_t Btf::align_of(std::uint32_t id) const noexcept {
-    id = strip(id);
-    const Type& t = type(id);
-    switch (t.kind) {
-    case Kind::Int:
-    case Kind::Enum:
-    case Kind::Enum64:
-    case Kind::Float:
-        return std::clamp<std::uint32_t>(t.size_or_type, 1, 16);
-    case Kind::Ptr:
-        return 8;
-    case Kind::Array:
-        return align_of(array(id).element);
-    case Kind::Struct:
-    case Kind::Union: {
-        std::uint32_t align = 1;
-        for (std::uint32_t i = 0; i < t.vlen; ++i) {
-            const Member m = member(id, i);
-            const std::uint32_t natural = align_of(m.type);
-            // A member off its natural place shows a packed struct.
-            if (m.bit_size == 0 && m.bit_offset % (natural * 8) != 0)
-                return 1;
-            align = std::max(align, natural);
-        }
-        return t.size_or_type % align == 0 ? align : 1;
-    }
-    default:
-        return 1;
-    }
+    return id < first_id_ ? base_->align_of(id) : aligns_[id - first_id_];
 }
 
 std::span<const Btf::Named> Btf::named(std::string_view name) const {
     std::call_once(sorted_, [this] {
-        std::ranges::stable_sort(by_name_, {}, &Named::name); // Stable: ids stay ascending.
+        for (std::uint32_t id = first_id(); id < size(); ++id)
+            if (type(id).name_off != 0 && kind(id) != Kind::DeclTag)
+                by_name_.push_back({essential_name(this->name(id)), id});
+        std::ranges::sort(by_name_, [](const Named& a, const Named& b) {
+            return a.name != b.name ? a.name < b.name : a.id < b.id;
+        });
     });
     const auto range = std::ranges::equal_range(by_name_, name, {}, &Named::name);
     return {range.begin(), range.end()};

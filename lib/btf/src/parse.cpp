@@ -7,7 +7,9 @@
 //  2. every name offset is inside the strings, which end with NUL;
 //  3. every id referred to exists and is of a kind that may stand there;
 //  4. no chain of modifiers, typedefs, array elements and members by value returns to its start.
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <fmt/core.h>
 
 #include "skep/btf/btf.hpp"
@@ -19,6 +21,9 @@ constexpr std::uint16_t kMagic = 0xeb9f;
 constexpr std::uint32_t kMaxTypes = 0x000fffff;   // BTF_MAX_TYPE
 constexpr std::uint32_t kMaxStrings = 0x00ffffff; // BTF_MAX_NAME_OFFSET
 constexpr std::uint32_t kRecordSize = 12;
+// By-value nesting, so that whoever walks a type may recurse. The kernel's limit is 32 unresolved
+// levels, which depends on the order of the types; no compiler comes near either.
+constexpr std::size_t kMaxDepth = 128;
 
 struct Header {
     std::uint32_t header_size = 0;
@@ -412,6 +417,7 @@ private:
             std::uint32_t next;
         };
         std::vector<Frame> path;
+        btf_->aligns_.assign(btf_->types_.size(), 1);
         for (std::uint32_t root = first; root < btf_->size(); ++root) {
             if (mark[root - first] != New)
                 continue;
@@ -422,6 +428,7 @@ private:
                 const auto to = edge(top.id, top.next);
                 if (!to) {
                     mark[top.id - first] = Done;
+                    btf_->aligns_[top.id - btf_->first_id_] = alignment(top.id);
                     path.pop_back();
                     continue;
                 }
@@ -430,6 +437,10 @@ private:
                     continue; // the base was checked on its own
                 if (mark[*to - first] == Open)
                     return bad(*to, btf_->kind(*to), "it contains itself");
+                if (path.size() >= kMaxDepth)
+                    return fail(ErrorCode::Limit,
+                                fmt::format("BTF type {} ({}): types nest deeper than {}", root,
+                                            kind_name(btf_->kind(root)), kMaxDepth));
                 mark[*to - first] = Open;
                 path.push_back({*to, 0});
             }
@@ -457,13 +468,47 @@ private:
         }
     }
 
+    // After all that the type contains: their alignments are known.
+    [[nodiscard]] std::uint8_t alignment(std::uint32_t id) const {
+        const Type& t = btf_->type(id);
+        switch (t.kind) {
+        case Kind::Int:
+        case Kind::Enum:
+        case Kind::Enum64:
+        case Kind::Float:
+            return static_cast<std::uint8_t>(
+                std::has_single_bit(t.size_or_type) ? std::min(t.size_or_type, 16U) : 1);
+        case Kind::Ptr:
+            return 8;
+        case Kind::Struct:
+        case Kind::Union:
+            return composite_alignment(id);
+        default:
+            break;
+        }
+        const auto inner = edge(id, 0);
+        return inner ? static_cast<std::uint8_t>(btf_->align_of(*inner)) : 1;
+    }
+
+    [[nodiscard]] std::uint8_t composite_alignment(std::uint32_t id) const {
+        const Type& t = btf_->type(id);
+        std::uint32_t align = 1;
+        for (std::uint32_t i = 0; i < t.vlen; ++i) {
+            const Member m = btf_->member(id, i);
+            const std::uint32_t natural = btf_->align_of(m.type);
+            // A member off its natural place shows a packed struct.
+            if (m.bit_size == 0 && m.bit_offset % (natural * 8) != 0)
+                return 1;
+            align = std::max(align, natural);
+        }
+        return static_cast<std::uint8_t>(t.size_or_type % align == 0 ? align : 1);
+    }
+
     void index() {
         for (std::uint32_t id = btf_->first_id(); id < btf_->size(); ++id) {
             const Type& type = btf_->type(id);
             if (type.kind == Kind::DeclTag)
                 btf_->tags_[type.size_or_type].push_back(id);
-            else if (type.name_off != 0)
-                btf_->by_name_.push_back({essential_name(btf_->name(id)), id});
         }
     }
 

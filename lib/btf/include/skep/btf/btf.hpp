@@ -126,6 +126,8 @@ public:
     [[nodiscard]] IntInfo integer(std::uint32_t id) const noexcept;
     [[nodiscard]] Linkage variable_linkage(std::uint32_t id) const noexcept; ///< Var
     [[nodiscard]] Linkage function_linkage(std::uint32_t id) const noexcept; ///< Func
+    /// Of an Int: encoding << 24 | bit offset << 16 | bits, as in the file.
+    [[nodiscard]] std::uint32_t int_word(std::uint32_t id) const noexcept;
     /// Of a DeclTag: the member or parameter it is about, or -1 for the type itself.
     [[nodiscard]] std::int32_t tag_component(std::uint32_t id) const noexcept;
 
@@ -137,7 +139,7 @@ public:
     [[nodiscard]] std::uint32_t strip(std::uint32_t id, bool typedefs = true) const noexcept;
     /// sizeof; nothing for void, functions and forward declarations.
     [[nodiscard]] std::optional<std::uint64_t> size_of(std::uint32_t id) const noexcept;
-    /// Natural alignment in bytes; 1 where there is none.
+    /// Alignment in bytes as the layout shows it: 1 for packed structs and where there is none.
     [[nodiscard]] std::uint32_t align_of(std::uint32_t id) const noexcept;
 
     /// The first type of that kind and name (this BTF before its base), or nothing.
@@ -149,6 +151,10 @@ public:
     [[nodiscard]] std::vector<std::string_view> decl_tags(std::uint32_t id,
                                                           std::int32_t component = -1) const;
 
+    /// One past the last string offset, the base's strings included.
+    [[nodiscard]] std::uint32_t string_end() const noexcept {
+        return first_string_ + static_cast<std::uint32_t>(strings_.size());
+    }
     [[nodiscard]] const std::shared_ptr<const Btf>& base() const noexcept { return base_; }
     /// The blob as parsed, in the host's byte order.
     [[nodiscard]] Bytes raw() const noexcept { return raw_; }
@@ -166,6 +172,7 @@ private:
     std::uint32_t first_id_ = 0;     ///< 0: types_[0] is void
     std::uint32_t first_string_ = 0; ///< length of the base's strings
     std::vector<Type> types_;
+    std::vector<std::uint8_t> aligns_; ///< by id - first_id(): computed once, graphs can be deep
     bool swapped_ = false;
     struct Named {
         std::string_view name; ///< essential
