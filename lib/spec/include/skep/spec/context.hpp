@@ -18,20 +18,20 @@ enum class FieldKind : std::uint8_t {
     PacketData,
     PacketEnd,
     PacketMeta,
-    Socket,      ///< struct bpf_sock *, may be null
-    Socket2,     ///< a second socket (sk_reuseport migrating_sk)
-    FlowKeys,    ///< struct bpf_flow_keys *
-    OptVal,      ///< start of a getsockopt/setsockopt value
+    Socket,   ///< struct bpf_sock *, may be null
+    Socket2,  ///< a second socket (sk_reuseport migrating_sk)
+    FlowKeys, ///< struct bpf_flow_keys *
+    OptVal,   ///< start of a getsockopt/setsockopt value
     OptValEnd,
-    BtfPointer,  ///< a typed kernel pointer: synthetic input only
-    Count_,      ///< number of kinds
+    BtfPointer, ///< a typed kernel pointer: synthetic input only
+    Count_,     ///< number of kinds
 };
 
 /// One field of a context structure as user space sees it (linux/bpf.h).
 struct ContextField {
-    std::string_view name;   ///< "data_end", "cb[0]"...
-    std::uint16_t offset;    ///< bytes from the start of the context
-    std::uint16_t size;      ///< bytes of the whole field
+    std::string_view name; ///< "data_end", "cb[0]"...
+    std::uint16_t offset;  ///< bytes from the start of the context
+    std::uint16_t size;    ///< bytes of the whole field
     FieldKind kind = FieldKind::Scalar;
     bool readable = true;
     bool writable = false;

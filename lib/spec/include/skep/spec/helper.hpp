@@ -14,27 +14,27 @@ namespace skep::spec {
 
 /// What a helper wants in an argument register (kernel: enum bpf_arg_type).
 enum class ArgKind : std::uint8_t {
-    None,        ///< not an argument; the helper takes fewer
-    Anything,    ///< any initialised value
-    Scalar,      ///< same, but meaningless for a pointer
-    Context,     ///< the program's context, unmodified
-    MapPointer,  ///< a map
-    MapKey,      ///< readable memory of the map's key_size
-    MapValue,    ///< readable memory of the map's value_size
-    MapValueOut, ///< writable memory of the map's value_size; initialised by the helper
-    Memory,      ///< readable memory; the next argument is its size
-    MemoryOut,   ///< writable memory; the next argument is its size; initialised by the helper
-    MemoryInOut, ///< readable and writable memory; the next argument is its size
-    FixedMemory, ///< readable memory of `fixed_size` bytes
+    None,             ///< not an argument; the helper takes fewer
+    Anything,         ///< any initialised value
+    Scalar,           ///< same, but meaningless for a pointer
+    Context,          ///< the program's context, unmodified
+    MapPointer,       ///< a map
+    MapKey,           ///< readable memory of the map's key_size
+    MapValue,         ///< readable memory of the map's value_size
+    MapValueOut,      ///< writable memory of the map's value_size; initialised by the helper
+    Memory,           ///< readable memory; the next argument is its size
+    MemoryOut,        ///< writable memory; the next argument is its size; initialised by the helper
+    MemoryInOut,      ///< readable and writable memory; the next argument is its size
+    FixedMemory,      ///< readable memory of `fixed_size` bytes
     FixedMemoryOut,   ///< writable memory of `fixed_size` bytes; initialised by the helper
     FixedMemoryInOut, ///< readable and writable memory of `fixed_size` bytes
-    Size,       ///< bytes of the memory argument before it; must not be 0
-    SizeOrZero, ///< the same; 0 allowed
-    ConstSize,  ///< size of memory that the helper returns (ringbuf_reserve)
-    ConstString,///< NUL-terminated string in read-only map memory
-    Function,   ///< a callback, as loaded by lddw with src 4
+    Size,             ///< bytes of the memory argument before it; must not be 0
+    SizeOrZero,       ///< the same; 0 allowed
+    ConstSize,        ///< size of memory that the helper returns (ringbuf_reserve)
+    ConstString,      ///< NUL-terminated string in read-only map memory
+    Function,         ///< a callback, as loaded by lddw with src 4
     StackPointerOrNull, ///< callback context
-    SpinLock,   ///< struct bpf_spin_lock in a map value
+    SpinLock,           ///< struct bpf_spin_lock in a map value
     Timer,
     KptrSlot,
     RingbufRecord, ///< memory returned by ringbuf_reserve; released by the call
@@ -47,10 +47,10 @@ enum class ArgKind : std::uint8_t {
 /// What r0 holds afterwards (kernel: enum bpf_return_type).
 enum class RetKind : std::uint8_t {
     Scalar,
-    Void,            ///< r0 is unreadable
-    MapValueOrNull,  ///< value_size bytes of the map in the MapPointer argument
-    MapValue,        ///< the same, never null
-    MemoryOrNull,    ///< exec::RunContext::returned describes it
+    Void,           ///< r0 is unreadable
+    MapValueOrNull, ///< value_size bytes of the map in the MapPointer argument
+    MapValue,       ///< the same, never null
+    MemoryOrNull,   ///< exec::RunContext::returned describes it
     Memory,
     SocketOrNull,
     BtfPointer,
@@ -67,7 +67,7 @@ struct HelperProto {
     std::array<bool, 5> nullable{};            ///< argument may be NULL
     std::array<std::uint16_t, 5> fixed_size{}; ///< bytes, for FixedMemory and FixedMemoryOut
     bool gpl_only = false;
-    bool moves_packet = false; ///< packet pointers are stale afterwards
+    bool moves_packet = false;  ///< packet pointers are stale afterwards
     std::string_view signature; ///< C prototype, for headers and docs
 };
 

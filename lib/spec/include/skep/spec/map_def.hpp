@@ -25,8 +25,8 @@ struct MapDef {
     std::uint64_t extra = 0; ///< map_extra
     std::uint32_t numa_node = 0;
     Pinning pinning = Pinning::None;
-    std::uint32_t key_type = 0;   ///< type id in the object's BTF; 0: not known
-    std::uint32_t value_type = 0; ///< the same; of a DATASEC for internal maps
+    std::uint32_t key_type = 0;            ///< type id in the object's BTF; 0: not known
+    std::uint32_t value_type = 0;          ///< the same; of a DATASEC for internal maps
     std::shared_ptr<const MapDef> inner{}; ///< template of the maps inside a map of maps
 };
 
