@@ -60,7 +60,7 @@ std::map<std::size_t, KernelLine> live_lines(const std::string& log) {
 bool unfit(const OpInfo& row) {
     return (row.is_lddw() && row.op != Op::LddwImm) || row.op == Op::CallKfunc ||
            row.op == Op::CallHelper || row.op == Op::Callx || row.op == Op::Exit ||
-           row.op == Op::CallLocal || row.op == Op::AddrSpaceCast;
+           row.op == Op::CallLocal;
 }
 
 // Straight-line code of `count` samples in which all jumps lead to the final exit or fall through.

@@ -59,6 +59,7 @@ constexpr std::string_view kLoop = R"(
 TEST(control_flow, blocks_begin_at_targets_and_behind_jumps) {
     const ControlFlow flow = ControlFlow::build(code(kLoop));
     std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges;
+    ranges.reserve(flow.blocks.size());
     for (const BasicBlock& block : flow.blocks)
         ranges.emplace_back(block.begin, block.end);
     using Pair = std::pair<std::uint32_t, std::uint32_t>;
@@ -108,6 +109,7 @@ TEST(control_flow, functions_and_who_uses_them) {
     EXPECT_EQ(flow.functions[3].end, 11U);
     EXPECT_EQ(flow.blocks[flow.functions[3].first_block].begin, 8U);
     std::vector<std::vector<std::uint32_t>> uses;
+    uses.reserve(flow.uses.size());
     for (const FunctionUse& use : flow.uses)
         uses.push_back({use.slot, use.caller, use.callee, use.address ? 1U : 0U});
     EXPECT_THAT(uses, ElementsAre(ElementsAre(0, 0, 1, 0), ElementsAre(1, 0, 3, 1),
