@@ -195,6 +195,8 @@ std::vector<std::uint32_t> Btf::with_essential_name(std::string_view name) const
 
 std::vector<std::string_view> Btf::decl_tags(std::uint32_t id, std::int32_t component) const {
     std::vector<std::string_view> tags;
+    if (id < first_id_)
+        tags = base_->decl_tags(id, component);
     if (const auto found = tags_.find(id); found != tags_.end())
         for (const std::uint32_t tag : found->second)
             if (tag_component(tag) == component)

@@ -23,6 +23,7 @@ constexpr std::uint32_t kMaxStrings = 0x00ffffff; // BTF_MAX_NAME_OFFSET
 constexpr std::uint32_t kRecordSize = 12;
 // By-value nesting, so that whoever walks a type may recurse. The kernel's limit is 32 unresolved
 // levels, which depends on the order of the types; no compiler comes near either.
+constexpr int kMaxModifiers = 32; // the kernel's: a longer chain is ELOOP
 constexpr std::size_t kMaxDepth = 128;
 
 struct Header {
@@ -65,6 +66,11 @@ std::unexpected<Error> bad(std::uint32_t id, Kind kind, const std::string& what)
     return malformed(fmt::format("BTF type {} ({}): {}", id, kind_name(kind), what));
 }
 
+bool is_modifier(Kind kind) {
+    return kind == Kind::Const || kind == Kind::Volatile || kind == Kind::Restrict ||
+           kind == Kind::Typedef || kind == Kind::TypeTag;
+}
+
 bool holds_id(Kind kind) {
     switch (kind) {
     case Kind::Ptr:
@@ -103,6 +109,7 @@ public:
         for (std::uint32_t id = btf_->first_id(); id < btf_->size(); ++id)
             SKEP_TRY(check_type(id));
         SKEP_TRY(check_cycles());
+        SKEP_TRY(check_pointers());
         index();
         return std::shared_ptr<const Btf>(std::move(btf_));
     }
@@ -216,9 +223,8 @@ private:
 
     Result<void> check_id(std::uint32_t id, Kind kind, std::uint32_t to, const char* what) {
         if (to >= btf_->size())
-            return bad(
-                id, kind,
-                fmt::format("{} is type {}, the last one is {}", what, to, btf_->size() - 1));
+            return bad(id, kind,
+                       fmt::format("{} type {}, the last one is {}", what, to, btf_->size() - 1));
         return {};
     }
 
@@ -228,9 +234,8 @@ private:
         const Kind k = btf_->kind(to);
         if (k == Kind::Void || k == Kind::Func || k == Kind::FuncProto || k == Kind::Var ||
             k == Kind::Datasec || k == Kind::DeclTag)
-            return bad(
-                id, kind,
-                fmt::format("{} is type {}, a {}, which has no size", what, to, kind_name(k)));
+            return bad(id, kind,
+                       fmt::format("{} type {}, a {}, which has no size", what, to, kind_name(k)));
         return {};
     }
 
@@ -290,8 +295,8 @@ private:
 
     Result<void> check_array(std::uint32_t id) {
         const ArrayInfo info = btf_->array(id);
-        SKEP_TRY(check_sized(id, Kind::Array, info.element, "its element"));
-        return check_sized(id, Kind::Array, info.index, "its index");
+        SKEP_TRY(check_sized(id, Kind::Array, info.element, "its element is"));
+        return check_sized(id, Kind::Array, info.index, "its index is");
     }
 
     Result<void> check_members(std::uint32_t id) {
@@ -303,7 +308,7 @@ private:
                     id, type.kind,
                     fmt::format("member {}: name offset {} is outside the strings", i, name));
             const Member member = btf_->member(id, i);
-            SKEP_TRY(check_sized(id, type.kind, member.type, "a member"));
+            SKEP_TRY(check_sized(id, type.kind, member.type, "a member is"));
             const std::uint64_t first_byte = member.bit_offset / 8;
             if (first_byte > type.size_or_type)
                 return bad(id, type.kind,
@@ -350,7 +355,7 @@ private:
             const Parameter parameter = btf_->parameter(id, i);
             if (parameter.type == 0 && i + 1U == type.vlen)
                 continue; // "..."
-            SKEP_TRY(check_sized(id, type.kind, parameter.type, "a parameter"));
+            SKEP_TRY(check_sized(id, type.kind, parameter.type, "a parameter is"));
         }
         return {};
     }
@@ -373,7 +378,7 @@ private:
         const Type& type = btf_->type(id);
         for (std::uint32_t i = 0; i < type.vlen; ++i) {
             const SectionVariable variable = btf_->section_variable(id, i);
-            SKEP_TRY(check_id(id, type.kind, variable.type, "a variable"));
+            SKEP_TRY(check_id(id, type.kind, variable.type, "a variable is"));
             const Kind k = btf_->kind(variable.type);
             if (k != Kind::Var && k != Kind::Func)
                 return bad(id, type.kind,
@@ -418,6 +423,7 @@ private:
         };
         std::vector<Frame> path;
         btf_->aligns_.assign(btf_->types_.size(), 1);
+        std::vector<std::uint8_t> chain(mark.size(), 0); // modifiers in a row, this one included
         for (std::uint32_t root = first; root < btf_->size(); ++root) {
             if (mark[root - first] != New)
                 continue;
@@ -429,6 +435,16 @@ private:
                 if (!to) {
                     mark[top.id - first] = Done;
                     btf_->aligns_[top.id - btf_->first_id_] = alignment(top.id);
+                    if (is_modifier(btf_->kind(top.id))) {
+                        const std::uint32_t inner = btf_->target(top.id);
+                        const int length = inner < first ? 0 : chain[inner - first];
+                        if (length >= kMaxModifiers)
+                            return fail(
+                                ErrorCode::Limit,
+                                fmt::format("BTF type {} ({}): more than {} modifiers in a row",
+                                            top.id, kind_name(btf_->kind(top.id)), kMaxModifiers));
+                        chain[top.id - first] = static_cast<std::uint8_t>(length + 1);
+                    }
                     path.pop_back();
                     continue;
                 }
@@ -447,6 +463,26 @@ private:
         }
         return {};
     }
+
+    // A pointer that leads back to itself through pointers and modifiers alone describes no C type,
+    // and would hang whoever prints it. Each pointer is followed once.
+    Result<void> check_pointers() {
+        const std::uint32_t first = btf_->first_id();
+        std::vector<std::uint32_t> seen(btf_->size() - first,
+                                        0); // 0: not yet; else the walk's start
+        for (std::uint32_t root = first; root < btf_->size(); ++root)
+            for (std::uint32_t id = root; id >= first && refers(btf_->kind(id));
+                 id = btf_->target(id)) {
+                if (seen[id - first] == root)
+                    return bad(id, btf_->kind(id), "it refers to itself");
+                if (seen[id - first] != 0)
+                    break;
+                seen[id - first] = root;
+            }
+        return {};
+    }
+
+    static bool refers(Kind kind) { return kind == Kind::Ptr || is_modifier(kind); }
 
     std::optional<std::uint32_t> edge(std::uint32_t id, std::uint32_t n) const {
         const Type& type = btf_->type(id);
@@ -496,6 +532,10 @@ private:
         for (std::uint32_t i = 0; i < t.vlen; ++i) {
             const Member m = btf_->member(id, i);
             const std::uint32_t natural = btf_->align_of(m.type);
+            // A bit-field that crosses its storage unit shows a packed struct too.
+            const std::uint64_t unit = btf_->size_of(m.type).value_or(0) * 8;
+            if (m.bit_size != 0 && unit != 0 && m.bit_offset % unit + m.bit_size > unit)
+                return 1;
             // A member off its natural place shows a packed struct.
             if (m.bit_size == 0 && m.bit_offset % (natural * 8) != 0)
                 return 1;
