@@ -1,0 +1,66 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include "skep/exec/context.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace skep::exec {
+namespace {
+
+Capability packet_part(const std::byte* from, const std::byte* to) noexcept {
+    return {.base = reinterpret_cast<std::uint64_t>(from),
+            .size = static_cast<std::uint32_t>(to - from),
+            .kind = RegionKind::Packet};
+}
+
+} // namespace
+
+Context::Context(const spec::ContextLayout& layout, std::uint32_t size)
+    : layout_(&layout), size_(layout.size != 0 ? layout.size : size),
+      block_(kPointers + (std::size_t{size_} + 7) / 8) {}
+
+void Context::reset() noexcept {
+    std::ranges::fill(block_, 0);
+    caps_.fill({});
+    packet_ = {};
+}
+
+Result<void> Context::set_packet(std::span<const std::byte> packet) {
+    if (packet.size() > kMaxPacket)
+        return fail(ErrorCode::Limit, "packet of " + std::to_string(packet.size()) +
+                                          " bytes, expected at most " + std::to_string(kMaxPacket));
+    const std::size_t room = kHeadroom + packet.size() + kTailroom;
+    if (buffer_.size() < room)
+        buffer_.resize(room);
+    packet_.head = buffer_.data();
+    packet_.data = packet_.head + kHeadroom;
+    packet_.meta = packet_.data;
+    packet_.end = packet_.data + packet.size();
+    packet_.limit = packet_.end + kTailroom;
+    // What earlier packets left in the rooms must not be seen when this one grows.
+    std::memset(packet_.head, 0, kHeadroom);
+    if (!packet.empty())
+        std::memcpy(packet_.data, packet.data(), packet.size());
+    std::memset(packet_.end, 0, kTailroom);
+    sync_packet();
+    return {};
+}
+
+void Context::sync_packet() noexcept {
+    const auto set = [this](spec::FieldKind kind, const std::byte* at, const Capability& cap) {
+        set_pointer(kind, reinterpret_cast<std::uint64_t>(at), cap);
+    };
+    set(spec::FieldKind::PacketData, packet_.data, packet_part(packet_.data, packet_.end));
+    set(spec::FieldKind::PacketEnd, packet_.end, packet_part(packet_.end, packet_.end));
+    set(spec::FieldKind::PacketMeta, packet_.meta, packet_part(packet_.meta, packet_.data));
+}
+
+void Context::set_pointer(spec::FieldKind kind, std::uint64_t address,
+                          const Capability& cap) noexcept {
+    block_[static_cast<std::size_t>(kind)] = address;
+    caps_[static_cast<std::size_t>(kind)] = cap;
+}
+
+} // namespace skep::exec
