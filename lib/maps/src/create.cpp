@@ -109,6 +109,9 @@ std::uint64_t bloom_bytes(const MapDef& def) {
 std::uint64_t bytes_for(const MapDef& def, const CreateOptions& options) {
     const std::uint64_t value = round_up(def.value_size, 8);
     switch (def.kind) {
+    case MapKind::Array:
+    case MapKind::StructOps:
+        return product(def.max_entries, value);
     case MapKind::PercpuArray:
         return product(product(def.max_entries, value), options.cpus);
     case MapKind::Hash:

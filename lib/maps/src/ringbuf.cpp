@@ -93,6 +93,12 @@ public:
 
     [[nodiscard]] int consumer_fd() const noexcept override { return ring_.consumer_fd(); }
     [[nodiscard]] int data_fd() const noexcept override { return ring_.data_fd(); }
+    [[nodiscard]] std::byte* consumer_page() const noexcept override {
+        return ring_.base() + kRingPage;
+    }
+    [[nodiscard]] std::byte* data_pages() const noexcept override {
+        return ring_.base() + 2 * kRingPage;
+    }
     int wakeup_fd() noexcept override {
         const std::lock_guard guard(fd_mutex_);
         if (!event_) {

@@ -21,7 +21,12 @@ Result<RingbufReader> RingbufReader::open(Map& map) {
     RingbufMap* ring = RingbufMap::from(map);
     if (ring == nullptr)
         return fail(ErrorCode::Invalid, "map \"" + map.def().name + "\" is not a ring buffer");
-    return open(ring->consumer_fd(), ring->data_fd(), map.def().max_entries, ring->wakeup_fd());
+    RingbufReader reader;
+    reader.consumer_ = ring->consumer_page();
+    reader.data_ = ring->data_pages();
+    reader.size_ = map.def().max_entries;
+    reader.wakeup_fd_ = ring->wakeup_fd();
+    return reader;
 }
 
 Result<RingbufReader> RingbufReader::open(int consumer_fd, int data_fd, std::uint32_t size,
@@ -29,6 +34,7 @@ Result<RingbufReader> RingbufReader::open(int consumer_fd, int data_fd, std::uin
     RingbufReader reader;
     reader.size_ = size;
     reader.wakeup_fd_ = wakeup_fd;
+    reader.mapped_ = true;
     void* page = mmap(nullptr, kRingPage, PROT_READ | PROT_WRITE, MAP_SHARED, consumer_fd, 0);
     if (page == MAP_FAILED)
         return std::unexpected(os_error(errno, "mmap of the consumer page"));
@@ -58,10 +64,13 @@ RingbufReader& RingbufReader::operator=(RingbufReader&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(wakeup_fd_, other.wakeup_fd_);
+    std::swap(mapped_, other.mapped_);
     return *this;
 }
 
 RingbufReader::~RingbufReader() {
+    if (!mapped_)
+        return;
     if (consumer_ != nullptr)
         munmap(consumer_, kRingPage);
     if (data_ != nullptr)

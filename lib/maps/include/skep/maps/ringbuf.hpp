@@ -36,6 +36,10 @@ public:
     /// file (writable), producer page and data another (sealed: new mappings cannot write).
     [[nodiscard]] virtual int consumer_fd() const noexcept = 0;
     [[nodiscard]] virtual int data_fd() const noexcept = 0;
+    /// The same two parts in this process: the consumer's page, and the producer's page followed
+    /// by the data twice. Valid while the map lives.
+    [[nodiscard]] virtual std::byte* consumer_page() const noexcept = 0;
+    [[nodiscard]] virtual std::byte* data_pages() const noexcept = 0;
     /// Readable when a consumer should look; an eventfd, made at the first call. -1: no descriptor.
     virtual int wakeup_fd() noexcept = 0;
     /// Wake-ups that producers have asked for.
@@ -48,9 +52,11 @@ public:
     /// Receives a record; returns false to stop after it.
     using RecordFn = bool (*)(void* arg, std::span<const std::byte> record);
 
-    /// Maps the buffer anew, as another process would. Error: not a ring buffer; Io.
+    /// Reads in place, without a mapping of its own: the map must outlive the reader.
+    /// Error: Invalid if the map is not a ring buffer.
     static Result<RingbufReader> open(Map& map);
-    /// For another process, which received the descriptors; `size` is max_entries.
+    /// Maps the buffer, for a process that received the descriptors (it may close them then, but
+    /// not wakeup_fd); `size` is max_entries.
     static Result<RingbufReader> open(int consumer_fd, int data_fd, std::uint32_t size,
                                       int wakeup_fd = -1);
     RingbufReader(RingbufReader&& other) noexcept;
@@ -72,6 +78,7 @@ private:
     std::byte* data_ = nullptr;     ///< producer page, then the data twice
     std::uint64_t size_ = 0;
     int wakeup_fd_ = -1;
+    bool mapped_ = false; ///< the mappings are the reader's own
 };
 
 /// Kind UserRingbuf: user space produces, programs consume.
