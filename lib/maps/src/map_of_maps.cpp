@@ -95,9 +95,9 @@ public:
         Inner* old = nullptr;
         const int error = table_.update(key, flags, true, [&](std::uint32_t index, bool is_new) {
             old = is_new ? nullptr : box(index);
-            store_word(table_.value_of(index), reinterpret_cast<std::uint64_t>(fresh));
-            // Readers reach the box through this word alone when the element stays in place.
-            std::atomic_thread_fence(std::memory_order_release);
+            // Readers may reach the box through this word alone: the element stays in place.
+            __atomic_store_n(reinterpret_cast<std::uint64_t*>(table_.value_of(index)),
+                             reinterpret_cast<std::uint64_t>(fresh), __ATOMIC_RELEASE);
         });
         if (error != 0)
             delete fresh;
