@@ -46,6 +46,13 @@ struct ExternRef {
     std::uint32_t kernel_type_id = 0; ///< in the target BTF; 0: not resolved
 };
 
+/// An instruction that CO-RE could not adapt: the target has no such type, field or value. It was
+/// replaced by a call of helper 0xbad2310 and must not be reached.
+struct Poisoned {
+    std::uint32_t insn = 0;
+    std::string what; ///< "struct task_struct, field __state"
+};
+
 /// One program after linking: everything that a verifier, an engine or a disassembler needs.
 ///
 /// Immutable; share it freely between threads. Instructions are in the form that the kernel takes,
@@ -71,6 +78,7 @@ struct Program {
     std::vector<Subprogram> subprograms; ///< by start; never empty
     std::vector<LineInfo> lines;         ///< by insn; may be empty
     std::vector<ExternRef> externs;
+    std::vector<Poisoned> poisoned; ///< by insn
     std::shared_ptr<const btf::Btf> btf;                    ///< of the object; may be null
     std::shared_ptr<const debuginfo::Variables> variables;  ///< from DWARF; may be null
     std::shared_ptr<const void> owner; ///< keeps what the string_views above point into alive

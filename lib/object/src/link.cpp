@@ -1,0 +1,312 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// Linking: a program is its own function plus every function of `.text` that it reaches, each once,
+// in the order of the first call. Calls and callback addresses are relative to the next
+// instruction.
+#include <algorithm>
+#include <elf.h>
+#include <fmt/core.h>
+
+#include "opener.hpp"
+#include "skep/base/suggest.hpp"
+#include "skep/spec/section.hpp"
+
+namespace skep::object {
+namespace {
+
+constexpr std::size_t kMaxInsns = 1'000'000; // BPF_COMPLEXITY_LIMIT_INSNS
+constexpr std::size_t kMaxSubprograms = 256; // BPF_MAX_SUBPROGS
+constexpr std::uint8_t kPseudoFunction = isa::kLddwFunc;
+
+class Linker {
+public:
+    Linker(Opener& opener, CoreResolver& core, const Function& entry)
+        : o_(opener), core_(core), entry_(entry) {}
+
+    Result<std::shared_ptr<const Program>> run() {
+        program_.name = entry_.name;
+        program_.license = o_.object.license;
+        program_.kernel_version = o_.object.kernel_version;
+        program_.btf = o_.object.btf;
+        program_.owner = o_.object.btf;
+        read_section_name();
+        SKEP_TRY(append(entry_));
+        for (std::size_t i = 0; i < placed_.size(); ++i) // grows while it is walked
+            SKEP_TRY(relocate(i));
+        return std::make_shared<const Program>(std::move(program_));
+    }
+
+private:
+    struct Placed {
+        const Function* function;
+        std::uint32_t start; ///< slot in the program
+    };
+
+    std::unexpected<Error> bad(const Function& function, std::uint32_t slot,
+                               const std::string& what) const {
+        return malformed(what, {.section = o_.elf.sections[function.section].name,
+                                .offset = (std::int64_t{function.start} + slot) * 8,
+                                .instruction = slot});
+    }
+
+    void read_section_name() {
+        std::string_view name = o_.elf.sections[entry_.section].name;
+        if (name.starts_with('?')) {
+            program_.autoload = false;
+            name.remove_prefix(1);
+        }
+        program_.section = name;
+        const spec::SectionDef* def = spec::find_section(name);
+        if (def == nullptr) {
+            const std::vector<std::string> known = spec::section_names();
+            const std::string hint = did_you_mean(name.substr(0, name.find('/')), known);
+            o_.object.warnings.push_back(
+                fmt::format("program \"{}\": section \"{}\" names no program type{}{}", entry_.name,
+                            name, hint.empty() ? "" : ": ", hint));
+            return;
+        }
+        program_.type = def->type;
+        program_.attach_type = def->attach_type;
+        program_.sleepable = (def->flags & spec::kSleepable) != 0;
+        program_.xdp_frags = (def->flags & spec::kFrags) != 0;
+        if (name.size() > def->name.size())
+            program_.attach_target = name.substr(def->name.size() + 1);
+    }
+
+    Result<std::uint32_t> append(const Function& function) {
+        const Section& section = o_.elf.sections[function.section];
+        const auto start = static_cast<std::uint32_t>(program_.insns.size());
+        if (program_.insns.size() + function.count > kMaxInsns || placed_.size() >= kMaxSubprograms)
+            return fail(ErrorCode::Limit,
+                        fmt::format("program \"{}\": more than {} instructions or {} functions",
+                                    entry_.name, kMaxInsns, kMaxSubprograms));
+        const std::byte* code = section.data.data() + std::size_t{function.start} * 8;
+        for (std::uint32_t i = 0; i < function.count; ++i)
+            program_.insns.push_back(load<isa::Insn>(code + std::size_t{i} * 8));
+        placed_.push_back({&function, start});
+        program_.subprograms.push_back(
+            {function.name, start, start + function.count, function.global, function.type_id});
+        add_lines(function, section.name, start);
+        return start;
+    }
+
+    void add_lines(const Function& function, const std::string& section, std::uint32_t start) {
+        for (const btf::SourceLine& line : o_.ext.lines) {
+            const std::uint32_t slot = line.offset / 8;
+            if (line.section == section && slot >= function.start &&
+                slot < function.start + function.count)
+                program_.lines.push_back(
+                    {start + slot - function.start, line.file, line.text, line.line, line.column});
+        }
+    }
+
+    // The start in the program of the function at a slot of a section; appended if it is new.
+    Result<std::uint32_t> place(const Function& from, std::uint32_t slot, std::uint32_t section,
+                                std::int64_t at) {
+        for (const Placed& placed : placed_)
+            if (placed.function->section == section && placed.function->start == at)
+                return placed.start;
+        const auto found = std::ranges::find_if(
+            o_.functions, [=](const Function& f) { return f.section == section && f.start == at; });
+        if (found == o_.functions.end())
+            return bad(from, slot,
+                       fmt::format("no function starts at instruction {} of section \"{}\"", at,
+                                   o_.elf.sections[section].name));
+        return append(*found);
+    }
+
+    Result<void> relocate(std::size_t index) {
+        const Function& function = *placed_[index].function;
+        SKEP_TRY(relocate_core(function, placed_[index].start));
+        const std::vector<Relocation>& list = o_.elf.relocations_of(function.section);
+        auto next = std::ranges::lower_bound(list, std::uint64_t{function.start} * 8, {},
+                                             &Relocation::offset);
+        for (std::uint32_t i = 0; i < function.count; ++i) {
+            const std::uint32_t at = placed_[index].start + i;
+            const std::uint64_t offset = (std::uint64_t{function.start} + i) * 8;
+            const Relocation* relocation =
+                next != list.end() && next->offset == offset ? &*next++ : nullptr;
+            if (next != list.end() && next->offset < offset + 8)
+                return bad(
+                    function, i,
+                    fmt::format("relocation at byte {}, inside an instruction", next->offset));
+            const isa::Insn insn = program_.insns[at];
+            const bool wide = insn.opcode == isa::kLddw;
+            if (wide && i + 1 >= function.count)
+                return bad(function, i, "lddw is cut off by the end of the function");
+            if (relocation != nullptr)
+                SKEP_TRY(apply(function, i, at, *relocation));
+            else if (insn.opcode == isa::kCall && insn.src == isa::kCallLocal)
+                SKEP_TRY(call(function, i, at, function.section,
+                              std::int64_t{function.start} + i + insn.imm + 1));
+            else if (wide && insn.src == kPseudoFunction)
+                SKEP_TRY(call(function, i, at, function.section,
+                              std::int64_t{function.start} + i + insn.imm + 1));
+            if (wide)
+                ++i;
+        }
+        return {};
+    }
+
+    Result<void> call(const Function& function, std::uint32_t slot, std::uint32_t at,
+                      std::uint32_t section, std::int64_t target) {
+        const std::uint32_t start = SKEP_TRY(place(function, slot, section, target));
+        program_.insns[at].imm =
+            static_cast<std::int32_t>(start) - static_cast<std::int32_t>(at) - 1;
+        return {};
+    }
+
+    Result<void> apply(const Function& function, std::uint32_t slot, std::uint32_t at,
+                       const Relocation& relocation) {
+        const Symbol& symbol = o_.elf.symbols[relocation.symbol];
+        isa::Insn& insn = program_.insns[at];
+        if (symbol.section == SHN_UNDEF)
+            return apply_extern(function, slot, at, symbol);
+        if (symbol.section >= o_.elf.sections.size())
+            return bad(function, slot, fmt::format("symbol \"{}\" is in no section", symbol.name));
+        if (insn.opcode == isa::kCall) {
+            if (insn.src != isa::kCallLocal)
+                return bad(function, slot,
+                           fmt::format("relocated call of kind {}, expected {}", int{insn.src}, isa::kCallLocal));
+            return call(function, slot, at, symbol.section,
+                        static_cast<std::int64_t>(symbol.value / 8) + insn.imm + 1);
+        }
+        if (insn.opcode != isa::kLddw)
+            return bad(function, slot,
+                       fmt::format("relocation against opcode 0x{:02x}, expected a call or lddw",
+                                   insn.opcode));
+        if (symbol.section == o_.text_section &&
+            (symbol.type == STT_FUNC || symbol.type == STT_SECTION)) {
+            insn.src = kPseudoFunction;
+            return call(function, slot, at, symbol.section,
+                        (static_cast<std::int64_t>(symbol.value) + insn.imm) / 8);
+        }
+        return apply_data(function, slot, at, symbol);
+    }
+
+    Result<void> apply_data(const Function& function, std::uint32_t slot, std::uint32_t at,
+                            const Symbol& symbol) {
+        isa::Insn& insn = program_.insns[at];
+        isa::Insn& second = program_.insns[at + 1];
+        if (const auto map = o_.map_at.find({symbol.section, symbol.value});
+            map != o_.map_at.end()) {
+            insn.src = isa::kLddwMapFd;
+            insn.imm = static_cast<std::int32_t>(map->second);
+            second.imm = 0;
+            return {};
+        }
+        if (const auto map = o_.data_map.find(symbol.section); map != o_.data_map.end()) {
+            second.imm =
+                static_cast<std::int32_t>(static_cast<std::int64_t>(symbol.value) + insn.imm);
+            insn.src = isa::kLddwMapValue;
+            insn.imm = static_cast<std::int32_t>(map->second);
+            return {};
+        }
+        return bad(function, slot,
+                   fmt::format("symbol \"{}\" in section \"{}\" is neither a map nor a variable",
+                               symbol.name, o_.elf.sections[symbol.section].name));
+    }
+
+    std::int32_t extern_index(const Extern& external) {
+        const auto found = std::ranges::find(program_.externs, external.name, &ExternRef::name);
+        if (found != program_.externs.end())
+            return static_cast<std::int32_t>(found - program_.externs.begin());
+        program_.externs.push_back(
+            {external.name, external.weak, external.function, external.kernel_type_id});
+        return static_cast<std::int32_t>(program_.externs.size() - 1);
+    }
+
+    Result<void> apply_extern(const Function& function, std::uint32_t slot, std::uint32_t at,
+                              const Symbol& symbol) {
+        const auto found = o_.externs.find(symbol.name);
+        if (found == o_.externs.end())
+            return bad(function, slot, fmt::format("extern \"{}\" was not declared", symbol.name));
+        const Extern& external = found->second;
+        isa::Insn& insn = program_.insns[at];
+        const bool missing =
+            external.weak && external.kernel_type_id == 0 && o_.options.target_btf != nullptr;
+        if (insn.opcode == isa::kCall) {
+            if (external.kconfig || !external.function)
+                return bad(function, slot,
+                           fmt::format("call of \"{}\", which is not a function", symbol.name));
+            insn.src = isa::kCallKfunc;
+            insn.off = 0;
+            insn.imm = extern_index(external);
+            return {};
+        }
+        if (insn.opcode != isa::kLddw)
+            return bad(function, slot,
+                       fmt::format("extern \"{}\" in opcode 0x{:02x}, expected a call or lddw",
+                                   symbol.name, insn.opcode));
+        isa::Insn& second = program_.insns[at + 1];
+        if (external.kconfig) {
+            insn.src = isa::kLddwMapValue;
+            second.imm = static_cast<std::int32_t>(external.offset) + insn.imm;
+            insn.imm = static_cast<std::int32_t>(*o_.kconfig_map);
+        } else if (missing) { // A weak symbol that the kernel does not have: a null pointer.
+            insn.src = isa::kLddwImm;
+            insn.imm = second.imm = 0;
+        } else {
+            insn.src = isa::kLddwBtfId;
+            second.imm = 0;
+            insn.imm = extern_index(external);
+        }
+        return {};
+    }
+
+    Result<void> relocate_core(const Function& function, std::uint32_t start) {
+        const std::string& section = o_.elf.sections[function.section].name;
+        for (const btf::CoreRelocation& relocation : o_.ext.relocations) {
+            const std::uint32_t slot = relocation.offset / 8;
+            if (relocation.section != section || slot < function.start ||
+                slot >= function.start + function.count)
+                continue;
+            const std::uint32_t local = slot - function.start;
+            auto value = core_.resolve(relocation);
+            if (value) {
+                const auto patched = patch(program_.insns, start + local, *value);
+                if (!patched)
+                    return placed_error(patched.error(), function, local);
+                if (value->poison || value->size_mismatch)
+                    program_.poisoned.push_back({start + local, value->what});
+            } else {
+                return placed_error(value.error(), function, local);
+            }
+        }
+        return {};
+    }
+
+    std::unexpected<Error> placed_error(Error error, const Function& function,
+                                        std::uint32_t slot) const {
+        error.place.section = o_.elf.sections[function.section].name;
+        error.place.instruction = slot;
+        return std::unexpected(std::move(error));
+    }
+
+    Opener& o_;
+    CoreResolver& core_;
+    const Function& entry_;
+    Program program_;
+    std::vector<Placed> placed_;
+};
+
+} // namespace
+
+void link_programs(Opener& o) {
+    const bool has_entry_sections = std::ranges::any_of(
+        o.functions, [&o](const Function& f) { return f.section != o.text_section; });
+    CoreResolver core(o.object.btf.get(), o.options.target_btf, o.options.target_name);
+    for (const Function& function : o.functions) {
+        // Functions of .text are subprograms, unless a lone one is all there is.
+        if (function.section == o.text_section && (has_entry_sections || o.functions.size() > 1))
+            continue;
+        auto program = Linker(o, core, function).run();
+        if (program)
+            o.object.programs.push_back(*std::move(program));
+        else
+            o.object.failed.push_back({function.name, std::move(program).error()});
+    }
+}
+
+} // namespace skep::object
