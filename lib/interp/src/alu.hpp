@@ -15,24 +15,40 @@ template <std::unsigned_integral U>
 using Signed = std::make_signed_t<U>;
 
 template <class U>
-constexpr U add(U a, U b) noexcept { return a + b; }
+constexpr U add(U a, U b) noexcept {
+    return a + b;
+}
 template <class U>
-constexpr U sub(U a, U b) noexcept { return a - b; }
+constexpr U sub(U a, U b) noexcept {
+    return a - b;
+}
 template <class U>
-constexpr U mul(U a, U b) noexcept { return a * b; }
+constexpr U mul(U a, U b) noexcept {
+    return a * b;
+}
 template <class U>
-constexpr U bit_or(U a, U b) noexcept { return a | b; }
+constexpr U bit_or(U a, U b) noexcept {
+    return a | b;
+}
 template <class U>
-constexpr U bit_and(U a, U b) noexcept { return a & b; }
+constexpr U bit_and(U a, U b) noexcept {
+    return a & b;
+}
 template <class U>
-constexpr U bit_xor(U a, U b) noexcept { return a ^ b; }
+constexpr U bit_xor(U a, U b) noexcept {
+    return a ^ b;
+}
 
 /// Division by zero yields zero.
 template <class U>
-constexpr U div(U a, U b) noexcept { return b == 0 ? 0 : a / b; }
+constexpr U div(U a, U b) noexcept {
+    return b == 0 ? 0 : a / b;
+}
 /// A remainder by zero leaves the dividend.
 template <class U>
-constexpr U mod(U a, U b) noexcept { return b == 0 ? a : a % b; }
+constexpr U mod(U a, U b) noexcept {
+    return b == 0 ? a : a % b;
+}
 /// Rounds towards zero; the smallest number by -1 is itself.
 template <class U>
 constexpr U sdiv(U a, U b) noexcept {
@@ -54,9 +70,13 @@ constexpr U smod(U a, U b) noexcept {
 
 /// Shifts use the low 5 or 6 bits of the count.
 template <class U>
-constexpr U lsh(U a, U b) noexcept { return a << (b & (sizeof(U) * 8 - 1)); }
+constexpr U lsh(U a, U b) noexcept {
+    return a << (b & (sizeof(U) * 8 - 1));
+}
 template <class U>
-constexpr U rsh(U a, U b) noexcept { return a >> (b & (sizeof(U) * 8 - 1)); }
+constexpr U rsh(U a, U b) noexcept {
+    return a >> (b & (sizeof(U) * 8 - 1));
+}
 template <class U>
 constexpr U arsh(U a, U b) noexcept {
     return static_cast<U>(static_cast<Signed<U>>(a) >> (b & (sizeof(U) * 8 - 1)));
@@ -64,7 +84,9 @@ constexpr U arsh(U a, U b) noexcept {
 
 /// The low bits of `a`, as signed S, sign-extended to U.
 template <class U, std::signed_integral S>
-constexpr U sign_extend(U a) noexcept { return static_cast<U>(static_cast<Signed<U>>(static_cast<S>(a))); }
+constexpr U sign_extend(U a) noexcept {
+    return static_cast<U>(static_cast<Signed<U>>(static_cast<S>(a)));
+}
 
 /// The low bits of `a` in the byte order named; the rest is zero.
 template <std::unsigned_integral T>
@@ -78,6 +100,8 @@ constexpr std::uint64_t to_be(std::uint64_t a) noexcept {
     return std::endian::native == std::endian::little ? std::byteswap(low) : low;
 }
 template <std::unsigned_integral T>
-constexpr std::uint64_t swap(std::uint64_t a) noexcept { return std::byteswap(static_cast<T>(a)); }
+constexpr std::uint64_t swap(std::uint64_t a) noexcept {
+    return std::byteswap(static_cast<T>(a));
+}
 
 } // namespace skep::interp::alu

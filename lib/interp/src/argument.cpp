@@ -20,8 +20,12 @@ struct Checker {
     const CallSite& site;
     const spec::MapDef* map = nullptr;
 
-    [[nodiscard]] const Capability& cap(std::size_t arg) const noexcept { return regs.caps[arg + 1]; }
-    [[nodiscard]] std::uint64_t value(std::size_t arg) const noexcept { return regs.values[arg + 1]; }
+    [[nodiscard]] const Capability& cap(std::size_t arg) const noexcept {
+        return regs.caps[arg + 1];
+    }
+    [[nodiscard]] std::uint64_t value(std::size_t arg) const noexcept {
+        return regs.values[arg + 1];
+    }
 
     [[nodiscard]] Access access(std::size_t arg, std::uint64_t size, bool write) const noexcept {
         return {.address = value(arg),
@@ -34,7 +38,8 @@ struct Checker {
         set_trap(machine, TrapKind::BadArgument, cap(arg), access(arg, 0, false), needed);
         return false;
     }
-    [[nodiscard]] bool memory(std::size_t arg, std::uint64_t size, bool read, bool write) const noexcept {
+    [[nodiscard]] bool memory(std::size_t arg, std::uint64_t size, bool read,
+                              bool write) const noexcept {
         if (read && reach(machine, cap(arg), access(arg, size, false)) == nullptr)
             return false;
         return !write || reach(machine, cap(arg), access(arg, size, true)) != nullptr;
@@ -122,7 +127,8 @@ bool Checker::check(std::size_t arg) noexcept {
         set_trap(machine, TrapKind::Uninitialised, {}, access(arg, 0, false));
         return false;
     }
-    const bool has_size = kind == ArgKind::Memory || kind == ArgKind::MemoryOut || kind == ArgKind::MemoryInOut;
+    const bool has_size =
+        kind == ArgKind::Memory || kind == ArgKind::MemoryOut || kind == ArgKind::MemoryInOut;
     if (site.proto->nullable[arg] && is_null(arg) && !has_size)
         return true;
     switch (kind) {
@@ -216,7 +222,8 @@ bool lookup_array_checked(Machine& machine, RegFile& regs, const CallSite& site)
     regs.values[0] = 0;
     regs.caps[0] = {};
     if (index < def->max_entries) {
-        regs.values[0] = reinterpret_cast<std::uint64_t>(map.values) + std::uint64_t{index} * map.stride;
+        regs.values[0] =
+            reinterpret_cast<std::uint64_t>(map.values) + std::uint64_t{index} * map.stride;
         regs.caps[0] = {.base = regs.values[0],
                         .size = def->value_size,
                         .kind = RegionKind::MapValue,

@@ -64,7 +64,8 @@ static_assert(sizeof(Slot) == 24);
 /// A program in threaded code.
 class CodeImpl final : public Code {
 public:
-    CodeImpl(std::shared_ptr<const Program> source, Mode which) : source_(std::move(source)), mode(which) {}
+    CodeImpl(std::shared_ptr<const Program> source, Mode which)
+        : source_(std::move(source)), mode(which) {}
 
     [[nodiscard]] const Program& program() const noexcept override { return *source_; }
     RunOutcome run(exec::RunContext& run, std::uint64_t fuel) const noexcept override;

@@ -10,7 +10,8 @@
 namespace skep::interp {
 namespace {
 
-/// RunContext::callback: runs a function of the program in the next frame, with registers of its own.
+/// RunContext::callback: runs a function of the program in the next frame, with registers of its
+/// own.
 template <Mode M>
 std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
                         std::span<const exec::CallbackArg> args) noexcept {
@@ -68,7 +69,8 @@ Result<void> check_helpers(const Program& program, const Binding& binding) {
             continue;
         const spec::HelperProto* proto = spec::find_helper(id);
         const std::string name = proto == nullptr ? "" : " (bpf_" + std::string(proto->name) + ")";
-        return fail(ErrorCode::NotFound, "helper " + std::to_string(insn.imm) + name + " is not available",
+        return fail(ErrorCode::NotFound,
+                    "helper " + std::to_string(insn.imm) + name + " is not available",
                     {.instruction = static_cast<std::int64_t>(i)});
     }
     return {};

@@ -21,10 +21,16 @@ namespace {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-constexpr std::int64_t S64(u64 value) noexcept { return static_cast<std::int64_t>(value); }
-constexpr std::int32_t S32(u32 value) noexcept { return static_cast<std::int32_t>(value); }
+constexpr std::int64_t S64(u64 value) noexcept {
+    return static_cast<std::int64_t>(value);
+}
+constexpr std::int32_t S32(u32 value) noexcept {
+    return static_cast<std::int32_t>(value);
+}
 
-std::byte* at(u64 address) noexcept { return reinterpret_cast<std::byte*>(address); }
+std::byte* at(u64 address) noexcept {
+    return reinterpret_cast<std::byte*>(address);
+}
 
 bool inside(const Capability& cap, u64 address, u64 size) noexcept {
     u64 end = 0;
@@ -60,7 +66,7 @@ void forget_arguments(RegFile& regs, const Capability& r0) noexcept {
             goto trapped;                                                                          \
         NEXT;                                                                                      \
     } while (false)
-#define DISPATCH goto* pc->handler
+#define DISPATCH goto * pc->handler
 #define NEXT                                                                                       \
     do {                                                                                           \
         ++pc;                                                                                      \

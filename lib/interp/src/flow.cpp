@@ -20,6 +20,8 @@ const isa::OpInfo& row(const isa::Insn& insn) noexcept {
 }
 
 bool ends_block(const isa::OpInfo& op) noexcept {
+    if (op.is_conditional_jump()) // may_goto
+        return false;
     return op.format == Format::Ja || op.format == Format::Gotol || op.format == Format::Exit;
 }
 
@@ -175,7 +177,8 @@ void Flow::apply(std::uint32_t index, State& state) {
     case Format::LddwBtfId:
         return set_number(state.regs[insn.dst]);
     case Format::LddwMap:
-        state.regs[insn.dst] = {.kinds = kMayBeOther, .map = static_cast<std::uint32_t>(insn.imm) + 1};
+        state.regs[insn.dst] = {.kinds = kMayBeOther,
+                                .map = static_cast<std::uint32_t>(insn.imm) + 1};
         return;
     case Format::LddwMapValue:
         state.regs[insn.dst] = {.kinds = kMayBeOther};
@@ -216,9 +219,11 @@ void Flow::apply_call(const isa::OpInfo& op, std::uint32_t index, State& state) 
         enter(static_cast<std::uint32_t>(isa::target_of(insn, index)), called);
         widen_slots(state, kAnything);
     } else if (const auto* proto = spec::find_helper(static_cast<std::uint32_t>(insn.imm))) {
-        const bool calls_back = std::ranges::find(proto->args, spec::ArgKind::Function) != proto->args.end();
+        const bool calls_back =
+            std::ranges::find(proto->args, spec::ArgKind::Function) != proto->args.end();
         // A dynptr leaves its mark in slots.
-        const bool marks = std::ranges::find(proto->args, spec::ArgKind::DynptrOut) != proto->args.end();
+        const bool marks =
+            std::ranges::find(proto->args, spec::ArgKind::DynptrOut) != proto->args.end();
         widen_slots(state, calls_back || marks ? kAnything : kMayBeNumber);
         if (proto->ret == spec::RetKind::Scalar || proto->ret == spec::RetKind::Never)
             set_number(state.regs[0]);
@@ -249,7 +254,8 @@ void Flow::apply_load(const isa::OpInfo& op, const isa::Insn& insn, State& state
 
 void Flow::apply_store(const isa::OpInfo& op, const isa::Insn& insn, State& state) {
     const bool whole = op.op == Op::StDw || op.op == Op::StxDw;
-    const std::uint8_t stored = op.op == Op::StxDw ? state.regs[insn.src].kinds : std::uint8_t{kMayBeNumber};
+    const std::uint8_t stored =
+        op.op == Op::StxDw ? state.regs[insn.src].kinds : std::uint8_t{kMayBeNumber};
     const std::int32_t place = stack_place(insn.off, op.access_size());
     const bool direct = insn.dst == isa::kFramePointer && place >= 0;
     if (direct && whole && place % 8 == 0) {

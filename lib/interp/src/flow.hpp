@@ -18,10 +18,10 @@ namespace skep::interp {
 /// What a register or a stack slot may hold, as bits.
 enum Kinds : std::uint8_t {
     kMayBeUnset = 1,
-    kMayBeNumber = 2,  ///< no capability
+    kMayBeNumber = 2, ///< no capability
     kMayBeContext = 4,
     kMayBeStack = 8,
-    kMayBeOther = 16,  ///< any other capability
+    kMayBeOther = 16, ///< any other capability
     kAnyPointer = kMayBeContext | kMayBeStack | kMayBeOther,
     kAnything = kMayBeNumber | kAnyPointer,
 };

@@ -58,7 +58,8 @@ struct alignas(16) Frame {
         return reinterpret_cast<std::uint64_t>(stack.data());
     }
     [[nodiscard]] Capability capability(std::uint32_t number) const noexcept {
-        return {.base = base(), .kind = RegionKind::Stack, .id = static_cast<std::uint16_t>(number)};
+        return {
+            .base = base(), .kind = RegionKind::Stack, .id = static_cast<std::uint16_t>(number)};
     }
 };
 
@@ -124,7 +125,8 @@ void set_trap(Machine& machine, TrapKind kind, const Capability& cap, const Acce
 /// Checks r1 to r5 against the prototype. On failure the trap is set.
 bool check_arguments(Machine& machine, RegFile& regs, const CallSite& site) noexcept;
 /// Sets r0's capability, drops r1 to r5, carries out revocations.
-void finish_call(Machine& machine, RegFile& regs, const CallSite& site, const void* map_def) noexcept;
+void finish_call(Machine& machine, RegFile& regs, const CallSite& site,
+                 const void* map_def) noexcept;
 /// bpf_map_lookup_elem of an array in checked mode.
 bool lookup_array_checked(Machine& machine, RegFile& regs, const CallSite& site) noexcept;
 /// The program to go on with; nullptr: the call fails and falls through, or a trap is set.

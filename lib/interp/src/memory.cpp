@@ -176,7 +176,8 @@ bool slow_load(Machine& machine, RegFile& regs, const Slot& slot, std::uint32_t 
                Extend extend) noexcept {
     const Capability cap = regs.cap(slot.src);
     const std::uint64_t address = displaced(regs.value(slot.src), slot.off);
-    const Access access{.address = address, .size = size, .reg = static_cast<std::uint8_t>(slot.src / 8)};
+    const Access access{
+        .address = address, .size = size, .reg = static_cast<std::uint8_t>(slot.src / 8)};
     const std::byte* bytes = reach(machine, cap, access);
     if (bytes == nullptr)
         return false;
@@ -271,7 +272,8 @@ bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
     constexpr std::int64_t kLink = -0x200000;
     constexpr std::int64_t kEthernet = 14;
     const spec::ProgramType type = machine.code->program().type;
-    const bool sees_link = type == spec::ProgramType::SchedCls || type == spec::ProgramType::SchedAct;
+    const bool sees_link =
+        type == spec::ProgramType::SchedCls || type == spec::ProgramType::SchedAct;
     if (packet.data == nullptr)
         return false;
     std::int64_t start = offset;

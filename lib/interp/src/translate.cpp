@@ -28,9 +28,10 @@ Handler sized(Handler of_bytes, unsigned size) noexcept {
 class Translator {
 public:
     Translator(CodeImpl& code, const Binding& binding)
-        : code_(code), program_(code.program()), binding_(binding), labels_(handler_labels(code.mode)),
-          flow_(program_, code.zero_stack), checked_(code.mode == Mode::Checked),
-          layout_(spec::find_context(program_.type)), first_slot_(program_.insns.size()) {}
+        : code_(code), program_(code.program()), binding_(binding),
+          labels_(handler_labels(code.mode)), flow_(program_, code.zero_stack),
+          checked_(code.mode == Mode::Checked), layout_(spec::find_context(program_.type)),
+          first_slot_(program_.insns.size()) {}
 
     Result<void> translate();
 
@@ -244,15 +245,17 @@ bool Translator::emit_context_load(const OpInfo& op, const Insn& insn) {
 
 void Translator::emit_load(const OpInfo& op, const Insn& insn) {
     const unsigned size = op.access_size();
-    const bool plain = op.op == Op::LdxB || op.op == Op::LdxH || op.op == Op::LdxW || op.op == Op::LdxDw;
+    const bool plain =
+        op.op == Op::LdxB || op.op == Op::LdxH || op.op == Op::LdxW || op.op == Op::LdxDw;
     if (plain && emit_context_load(op, insn))
         return;
     const std::int32_t place = stack_place(insn.off, size);
     if (!checked_ || !plain) {
         emit(handler_of(op.op), insn);
     } else if (insn.src == isa::kFramePointer && place >= 0) {
-        const bool pointer = size == 8 && place % 8 == 0 &&
-                             (state_->slots[static_cast<std::size_t>(place) / 8] & kAnyPointer) != 0;
+        const bool pointer =
+            size == 8 && place % 8 == 0 &&
+            (state_->slots[static_cast<std::size_t>(place) / 8] & kAnyPointer) != 0;
         emit(pointer ? Handler::LdxStackDwCap : sized(Handler::LdxStackB, size), insn).wide =
             ((1ULL << size) - 1) << (place % 8);
     } else {
@@ -267,7 +270,8 @@ void Translator::emit_store(const OpInfo& op, const Insn& insn) {
     const std::int32_t place = stack_place(insn.off, size);
     const bool immediate = op.format == Format::St;
     const bool plain = (op.opcode & isa::kModeMask) == isa::kMem;
-    if (!checked_ || !plain || insn.dst != isa::kFramePointer || place < 0 || (size == 8 && place % 8 != 0)) {
+    if (!checked_ || !plain || insn.dst != isa::kFramePointer || place < 0 ||
+        (size == 8 && place % 8 != 0)) {
         emit(handler_of(op.op), insn);
         return;
     }
@@ -349,7 +353,8 @@ void Translator::emit_call(const Insn& insn) {
         handler = Handler::TailCall;
     else
         site->function = binding_.helpers->functions[id];
-    if (const std::uint32_t map = fact(1).map; id == kMapLookup && map != 0 && map <= code_.maps.size()) {
+    if (const std::uint32_t map = fact(1).map;
+        id == kMapLookup && map != 0 && map <= code_.maps.size()) {
         const exec::MapSlot& slot = code_.maps[map - 1];
         const auto* def = static_cast<const spec::MapDef*>(slot.def);
         if (def != nullptr && def->kind == spec::MapKind::Array && slot.values != nullptr) {
@@ -376,8 +381,10 @@ void Translator::resolve() {
         Slot& slot = code_.slots[fixup.slot];
         const std::size_t target = first_slot_[fixup.target];
         if (!fixup.function) {
-            const auto slots = static_cast<std::int64_t>(target) - static_cast<std::int64_t>(fixup.slot);
-            slot.jump.distance = static_cast<std::int32_t>(slots * static_cast<std::int64_t>(sizeof(Slot)));
+            const auto slots =
+                static_cast<std::int64_t>(target) - static_cast<std::int64_t>(fixup.slot);
+            slot.jump.distance =
+                static_cast<std::int32_t>(slots * static_cast<std::int64_t>(sizeof(Slot)));
             continue;
         }
         slot.wide = reinterpret_cast<std::uint64_t>(&code_.slots[target]);

@@ -19,7 +19,7 @@ enum class Mode : std::uint8_t {
 };
 
 struct Binding {
-    std::span<const exec::MapSlot> maps;  ///< by map index of the object; copied
+    std::span<const exec::MapSlot> maps;        ///< by map index of the object; copied
     const exec::HelperTable* helpers = nullptr; ///< must outlive the code
     /// Read unwritten stack bytes as zero instead of trapping (checked mode).
     bool zero_uninitialised_stack = false;
