@@ -6,7 +6,7 @@
 
 #include "skep/base/file.hpp"
 #include "skep/btf/btf.hpp"
-#include "skep/btf/dump.hpp"
+#include "skep/btf/dump_c.hpp"
 #include "skep/spec/helper.hpp"
 
 namespace skep::tool {
@@ -31,7 +31,7 @@ std::string helper_definitions() {
 
 Result<std::string> vmlinux_header(const std::filesystem::path& btf) {
     const auto types = SKEP_TRY(read_btf(btf));
-    return btf::dump_header(*types);
+    return btf::dump_c(*types);
 }
 
 Result<std::shared_ptr<const btf::Btf>> target_btf(const std::string& btf) {

@@ -9,10 +9,12 @@
 #include "host.hpp"
 #include "make_maps.hpp"
 #include "skep/base/suggest.hpp"
-#include "skep/helpers/helpers.hpp"
 #include "skep/interp/interp.hpp"
 #include "skep/maps/epoch.hpp"
 #include "skep/maps/slots.hpp"
+#ifdef SKEP_HAVE_HELPERS
+#include "skep/helpers/helpers.hpp"
+#endif
 
 namespace skep::runtime {
 
@@ -47,6 +49,15 @@ const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_
     return array == nullptr ? nullptr : array->get(index);
 }
 
+const exec::HelperTable& standard_helpers() noexcept {
+#ifdef SKEP_HAVE_HELPERS
+    return helpers::table();
+#else
+    static constexpr exec::HelperTable kNone;
+    return kNone;
+#endif
+}
+
 std::size_t index_of(const object::Object& object, const std::string& name) {
     const auto found =
         std::ranges::find(object.programs, name, [](const auto& program) { return program->name; });
@@ -64,7 +75,7 @@ Result<void> Runtime::State::compile(std::size_t index) {
     auto code =
         interp::Code::compile(loaded.program,
                               {.maps = slots,
-                               .helpers = &helpers::table(),
+                               .helpers = options.helpers != nullptr ? options.helpers : &standard_helpers(),
                                .zero_uninitialised_stack = options.zero_uninitialised_stack},
                               mode);
     if (!code) {

@@ -44,6 +44,8 @@ struct LoadOptions {
     Engine engine = Engine::Checked;
     std::uint32_t cpus = 1; ///< slots of per-CPU maps
     HostOptions host;
+    /// What programs may call; must outlive the Runtime. Default: the helpers of lib/helpers.
+    const exec::HelperTable* helpers = nullptr;
     std::uint64_t fuel = 100'000'000; ///< instructions a run may take in checked mode
     bool zero_uninitialised_stack =
         false; ///< checked mode: read unwritten stack bytes as 0, no trap
