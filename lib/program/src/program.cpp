@@ -22,8 +22,8 @@ const Subprogram* Program::subprogram_of(std::uint32_t insn) const noexcept {
 bool Program::gpl_compatible() const noexcept {
     // include/linux/license.h lists exactly these.
     constexpr std::array<std::string_view, 6> kCompatible{
-        "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL",
-        "Dual MPL/GPL"};
+        "GPL",          "GPL v2",       "GPL and additional rights",
+        "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
     return std::ranges::find(kCompatible, license) != kCompatible.end();
 }
 
