@@ -86,6 +86,16 @@ ArrayInfo Btf::array(std::uint32_t id) const noexcept {
     return {load<std::uint32_t>(at), load<std::uint32_t>(at + 4), load<std::uint32_t>(at + 8)};
 }
 
+std::uint32_t Btf::member_name_offset(std::uint32_t id, std::uint32_t i) const noexcept {
+    return id < first_id_ ? base_->member_name_offset(id, i)
+                          : load<std::uint32_t>(trailing(id) + std::size_t{i} * 12);
+}
+
+std::uint32_t Btf::parameter_name_offset(std::uint32_t id, std::uint32_t i) const noexcept {
+    return id < first_id_ ? base_->parameter_name_offset(id, i)
+                          : load<std::uint32_t>(trailing(id) + std::size_t{i} * 8);
+}
+
 std::uint32_t Btf::int_word(std::uint32_t id) const noexcept {
     return id < first_id_ ? base_->int_word(id) : load<std::uint32_t>(trailing(id));
 }

@@ -22,6 +22,8 @@
 namespace skep::btf {
 namespace {
 
+// The compiler's own, of another size on each target: what it stands for is written instead.
+constexpr std::string_view kVaList = "__builtin_va_list";
 constexpr int kMaxDepth = 1000;
 constexpr std::size_t kMaxDeclarator = 1 << 16;
 constexpr std::uint64_t kMaxPadLines = 512; ///< beyond, one array pads
@@ -205,8 +207,9 @@ private:
 
     void require_typedef(std::uint32_t id, bool by_value, int depth) {
         const std::uint32_t to = btf_.target(id);
-        // The compiler declares it itself.
-        if (state_[id] == New && btf_.name(id) != "__builtin_va_list") {
+        if (btf_.name(id) == kVaList)
+            return require(to, by_value, depth + 1);
+        if (state_[id] == New) {
             state_[id] = Open;
             require(to, false, depth + 1);
             state_[id] = Done;
@@ -310,6 +313,10 @@ private:
                 break;
             case Kind::Restrict:
                 add_qualifier("restrict ", qualifiers);
+                break;
+            case Kind::Typedef:
+                if (btf_.name(id) != kVaList)
+                    return print_base(id, qualifiers, declarator, level, depth);
                 break;
             case Kind::TypeTag:
                 qualifiers = fmt::format(

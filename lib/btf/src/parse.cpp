@@ -127,7 +127,7 @@ private:
         if (version != 1)
             return fail(ErrorCode::Unsupported,
                         fmt::format("BTF version is {}, expected 1", version));
-        SKEP_TRY(in.read<std::uint8_t>()); // flags: none are defined
+        const auto flags = SKEP_TRY(in.read<std::uint8_t>());
         header_.header_size = SKEP_TRY(in.read<std::uint32_t>());
         header_.type_offset = SKEP_TRY(in.read<std::uint32_t>());
         header_.type_size = SKEP_TRY(in.read<std::uint32_t>());
@@ -148,7 +148,21 @@ private:
         if (header_.type_offset % 4 != 0)
             return malformed(fmt::format("BTF type section starts at {}, which is not aligned to 4",
                                          header_.type_offset));
+        btf_->header_fault_ = header_fault(flags, room);
         return read_strings();
+    }
+
+    // Tolerated here, as libbpf does: an ELF section may be padded.
+    [[nodiscard]] std::string_view header_fault(std::uint8_t flags, std::uint64_t room) const {
+        if (flags != 0)
+            return "BTF header flags are set";
+        for (const std::byte b : bytes_.subspan(24, header_.header_size - 24))
+            if (b != std::byte{0})
+                return "the BTF header has fields that are not known";
+        if (header_.type_offset != 0 || header_.string_offset != header_.type_size ||
+            std::uint64_t{header_.type_size} + header_.string_size != room)
+            return "the BTF sections are not one behind the other up to the end";
+        return {};
     }
 
     Result<void> read_strings() {

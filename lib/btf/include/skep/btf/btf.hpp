@@ -126,6 +126,11 @@ public:
     [[nodiscard]] IntInfo integer(std::uint32_t id) const noexcept;
     [[nodiscard]] Linkage variable_linkage(std::uint32_t id) const noexcept; ///< Var
     [[nodiscard]] Linkage function_linkage(std::uint32_t id) const noexcept; ///< Func
+    /// Offset of the name of a member or parameter; 0: none.
+    [[nodiscard]] std::uint32_t member_name_offset(std::uint32_t id,
+                                                   std::uint32_t i) const noexcept;
+    [[nodiscard]] std::uint32_t parameter_name_offset(std::uint32_t id,
+                                                      std::uint32_t i) const noexcept;
     /// Of an Int: encoding << 24 | bit offset << 16 | bits, as in the file.
     [[nodiscard]] std::uint32_t int_word(std::uint32_t id) const noexcept;
     /// Of a DeclTag: the member or parameter it is about, or -1 for the type itself.
@@ -158,6 +163,8 @@ public:
     [[nodiscard]] const std::shared_ptr<const Btf>& base() const noexcept { return base_; }
     /// The blob as parsed, in the host's byte order.
     [[nodiscard]] Bytes raw() const noexcept { return raw_; }
+    /// What the kernel would refuse in the header, although it can be read; "" if nothing.
+    [[nodiscard]] std::string_view header_fault() const noexcept { return header_fault_; }
     [[nodiscard]] bool was_swapped() const noexcept { return swapped_; }
 
 private:
@@ -173,6 +180,7 @@ private:
     std::uint32_t first_string_ = 0; ///< length of the base's strings
     std::vector<Type> types_;
     std::vector<std::uint8_t> aligns_; ///< by id - first_id(): computed once, graphs can be deep
+    std::string_view header_fault_;
     bool swapped_ = false;
     struct Named {
         std::string_view name; ///< essential
