@@ -16,6 +16,7 @@
 #include <ctime>
 #include <linux/membarrier.h>
 #include <mutex>
+#include <new>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -56,7 +57,8 @@ struct Domain {
 
 // Never destroyed: threads may end, and maps may be freed, after main() returns.
 Domain& domain() noexcept {
-    static Domain* instance = new Domain;
+    static auto* instance = new (std::nothrow) Domain;
+    SKEP_CHECK(instance != nullptr);
     return *instance;
 }
 
@@ -87,7 +89,8 @@ EpochRecord& claim_record() noexcept {
         if (r->in_use.compare_exchange_strong(expected, true, std::memory_order_acquire))
             return *r;
     }
-    auto* fresh = new EpochRecord;
+    auto* fresh = new (std::nothrow) EpochRecord;
+    SKEP_CHECK(fresh != nullptr);
     fresh->in_use.store(true, std::memory_order_relaxed);
     fresh->next = all.records.load(std::memory_order_relaxed);
     while (!all.records.compare_exchange_weak(fresh->next, fresh, std::memory_order_release))

@@ -123,8 +123,10 @@ void HashStorage::refill(Stripe& stripe) noexcept {
         other.lock.lock();
         while (count < kBatch && other.free_head != 0)
             found[count++] = take_free(other);
-        if (count == 0 && (found[0] = take_free(other)) != 0)
-            count = 1;
+        if (count == 0) { // Then what rests there.
+            found[0] = take_free(other);
+            count = found[0] == 0 ? 0 : 1;
+        }
         other.lock.unlock();
         if (count == 0)
             continue;
@@ -156,9 +158,9 @@ bool HashStorage::evict() noexcept {
             return true;
         const std::uint32_t index = hand_.fetch_add(1, std::memory_order_relaxed) % total_ + 1;
         const auto state = states_[index].load(std::memory_order_relaxed);
-        if (state == kUsed)
-            states_[index].store(kLive, std::memory_order_relaxed);
-        if (state != kLive)
+        if (state == State::Used)
+            states_[index].store(State::Live, std::memory_order_relaxed);
+        if (state != State::Live)
             continue;
         const std::uint32_t hash = hash_of(index).load(std::memory_order_relaxed);
         Stripe& owner = stripe(hash);
@@ -172,7 +174,7 @@ bool HashStorage::evict() noexcept {
         }
         if (at != 0) {
             unlink(chain, previous, index);
-            set_state(index, kFree);
+            set_state(index, State::Free);
             give_back(owner, index);
             count_out();
         }

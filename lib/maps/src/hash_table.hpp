@@ -63,13 +63,13 @@ public:
     /// LRU: the element was used.
     void touch(std::uint32_t index) const noexcept {
         auto& state = states_[index];
-        if (state.load(std::memory_order_relaxed) == kLive)
-            state.store(kUsed, std::memory_order_relaxed);
+        if (state.load(std::memory_order_relaxed) == State::Live)
+            state.store(State::Used, std::memory_order_relaxed);
     }
 
 protected:
     static constexpr std::uint32_t kHeader = 8;
-    enum State : std::uint8_t { kFree = 0, kLive = 1, kUsed = 2 };
+    enum State : std::uint8_t { Free = 0, Live = 1, Used = 2 };
 
     struct alignas(64) Stripe {
         SpinLock lock;
@@ -208,7 +208,7 @@ public:
         if (index != 0) {
             taken(index);
             unlink(bucket(hash), previous, index);
-            set_state(index, kFree);
+            set_state(index, State::Free);
             give_back(owner, index);
             count_out();
         }
@@ -292,7 +292,7 @@ private:
             return -ENOENT;
         if (old != 0 && in_place) {
             fill(old, false);
-            set_state(old, kUsed);
+            set_state(old, State::Used);
             return 0;
         }
         if (old == 0 && !count_in())
@@ -317,7 +317,7 @@ private:
               std::uint32_t fresh) noexcept {
         auto& chain = bucket(hash);
         const std::uint64_t word = chain.load(std::memory_order_relaxed);
-        set_state(fresh, old == 0 ? kLive : kUsed);
+        set_state(fresh, old == 0 ? State::Live : State::Used);
         if (old == 0) {
             next_of(fresh).store(head(word), std::memory_order_relaxed);
             chain.store(pack(fresh, version(word)), std::memory_order_release);
@@ -329,7 +329,7 @@ private:
             next_of(previous).store(fresh, std::memory_order_release);
         chain.store(pack(previous == 0 ? fresh : head(word), version(word) + 1),
                     std::memory_order_release);
-        set_state(old, kFree);
+        set_state(old, State::Free);
         give_back(owner, old);
     }
 

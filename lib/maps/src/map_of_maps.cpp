@@ -1,5 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
+#include <new>
+
 #include "hash_map.hpp"
 #include "skep/maps/slots.hpp"
 #include "slot_array.hpp"
@@ -32,7 +34,10 @@ public:
             return -E2BIG;
         if (inner == nullptr || !fits_template(*def().inner, inner->def()))
             return -EINVAL;
-        replace(index, new Inner(std::move(inner)));
+        auto* fresh = new (std::nothrow) Inner(std::move(inner));
+        if (fresh == nullptr)
+            return -ENOMEM;
+        replace(index, fresh);
         return 0;
     }
     Inner inner(const std::byte* key) noexcept override {
@@ -91,7 +96,9 @@ public:
             return -EINVAL;
         if (flags > BPF_EXIST)
             return -EINVAL;
-        auto* fresh = new Inner(std::move(inner));
+        auto* fresh = new (std::nothrow) Inner(std::move(inner));
+        if (fresh == nullptr)
+            return -ENOMEM;
         Inner* old = nullptr;
         const int error = table_.update(key, flags, true, [&](std::uint32_t index, bool is_new) {
             old = is_new ? nullptr : box(index);

@@ -1,5 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
+#include <new>
+
 #include "skep/maps/slots.hpp"
 #include "slot_array.hpp"
 
@@ -15,7 +17,13 @@ public:
     int set_sink(std::uint32_t slot, Sink sink) noexcept override {
         if (slot >= def().max_entries)
             return -E2BIG;
-        replace(slot, sink == nullptr ? nullptr : new Sink(std::move(sink)));
+        Sink* fresh = nullptr;
+        if (sink != nullptr) {
+            fresh = new (std::nothrow) Sink(std::move(sink));
+            if (fresh == nullptr)
+                return -ENOMEM;
+        }
+        replace(slot, fresh);
         return 0;
     }
 

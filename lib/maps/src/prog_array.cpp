@@ -1,5 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
+#include <new>
+
 #include "skep/maps/slots.hpp"
 #include "slot_array.hpp"
 
@@ -19,7 +21,10 @@ public:
             std::string name) noexcept override {
         if (index >= def().max_entries)
             return -E2BIG;
-        replace(index, new ProgBox{std::move(program), std::move(name)});
+        auto* fresh = new (std::nothrow) ProgBox{std::move(program), std::move(name)};
+        if (fresh == nullptr)
+            return -ENOMEM;
+        replace(index, fresh);
         return 0;
     }
     [[nodiscard]] const void* get(std::uint32_t index) const noexcept override {
