@@ -10,18 +10,23 @@ namespace {
 
 constexpr std::size_t kMaxName = 512; // KSYM_NAME_LEN
 
+// The kernel's ctype table is Latin-1: letters with accents count.
+bool is_letter(unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= 0xc0 && c != 0xd7 && c != 0xf7);
+}
+
 bool is_identifier(std::string_view name) {
-    const auto ok = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '.';
+    const auto ok = [](unsigned char c) {
+        return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.';
     };
     return !name.empty() && name.size() <= kMaxName && !(name[0] >= '0' && name[0] <= '9') &&
            std::ranges::all_of(name, ok);
 }
 
 bool is_section(std::string_view name) {
-    return !name.empty() && name.size() <= kMaxName &&
-           std::ranges::all_of(name, [](char c) { return c >= 0x20 && c < 0x7f; });
+    const auto printable = [](unsigned char c) { return (c >= 0x20 && c < 0x7f) || c >= 0xa0; };
+    return !name.empty() && name.size() <= kMaxName && std::ranges::all_of(name, printable);
 }
 
 class Rules {
@@ -146,7 +151,7 @@ private:
     Result<void> integer() const {
         const std::uint32_t word = btf_.int_word(id_);
         const std::uint32_t encoding = (word >> 24) & 0xf;
-        if ((word & 0xf000ff00) != 0)
+        if ((word & 0xf0000000) != 0)
             return bad(fmt::format("reserved bits are set in 0x{:08x}", word));
         const IntInfo info = btf_.integer(id_);
         if (info.bits + info.bit_offset > 128)
@@ -197,7 +202,10 @@ private:
     Result<void> member(const Type& t, const Member& m, std::uint32_t i) const {
         const std::uint32_t to = btf_.strip(m.type);
         const Kind kind = btf_.kind(to);
-        std::uint64_t bits = btf_.size_of(to).value_or(0) * 8;
+        if (!btf_.size_of(to))
+            return bad(fmt::format("member {} is of type {}, a {}, which has no size", i, m.type,
+                                   kind_name(kind)));
+        std::uint64_t bits = *btf_.size_of(to) * 8;
         bool may_be_shifted = false; // not at a byte
         if (kind == Kind::Int) {
             const IntInfo info = btf_.integer(to);
