@@ -72,12 +72,12 @@ Result<void> Runtime::State::compile(std::size_t index) {
         return {};
     const auto mode =
         options.engine == Engine::Checked ? interp::Mode::Checked : interp::Mode::Unchecked;
-    auto code =
-        interp::Code::compile(loaded.program,
-                              {.maps = slots,
-                               .helpers = options.helpers != nullptr ? options.helpers : &standard_helpers(),
-                               .zero_uninitialised_stack = options.zero_uninitialised_stack},
-                              mode);
+    auto code = interp::Code::compile(
+        loaded.program,
+        {.maps = slots,
+         .helpers = options.helpers != nullptr ? options.helpers : &standard_helpers(),
+         .zero_uninitialised_stack = options.zero_uninitialised_stack},
+        mode);
     if (!code) {
         Error error = std::move(code).error();
         error.message = "program \"" + loaded.program->name + "\": " + error.message;

@@ -108,8 +108,9 @@ TEST(runtime, maps_of_maps_are_filled) {
     outer.def.inner = std::make_shared<spec::MapDef>(array("inner", 8, 1).def);
     outer.slots = {{1, "inner"}};
     object.maps = {outer, array("inner", 8, 1)};
-    object.programs = {program("main", "*(u32 *)(r10 -4) = 1\nr2 = r10\nr2 += -4\nr1 = map[id:0]\n"
-                                       "call 1\nr6 = r0\nr0 = 0\nif r6 == 0 goto pc+1\nr0 = 1\nexit\n")};
+    object.programs = {program("main",
+                               "*(u32 *)(r10 -4) = 1\nr2 = r10\nr2 += -4\nr1 = map[id:0]\n"
+                               "call 1\nr6 = r0\nr0 = 0\nif r6 == 0 goto pc+1\nr0 = 1\nexit\n")};
     const auto runtime = Runtime::load(object);
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     EXPECT_EQ(run(**runtime, "main").retval, 1U);

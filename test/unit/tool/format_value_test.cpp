@@ -24,7 +24,8 @@ public:
                        std::initializer_list<std::uint32_t> rest, bool flag = false) {
         words_.insert(words_.end(),
                       {text.empty() ? 0 : name(text),
-                       (flag ? 1U << 31 : 0) | static_cast<std::uint32_t>(kind) << 24 | vlen, size});
+                       (flag ? 1U << 31 : 0) | static_cast<std::uint32_t>(kind) << 24 | vlen,
+                       size});
         words_.insert(words_.end(), rest);
         return ++count_;
     }
@@ -33,8 +34,8 @@ public:
     }
     std::shared_ptr<const btf::Btf> build() {
         const auto types = static_cast<std::uint32_t>(words_.size() * 4);
-        std::vector<std::uint32_t> all{0x0001eb9f, 24, 0, types, types,
-                                       static_cast<std::uint32_t>(strings_.size())};
+        std::vector<std::uint32_t> all{
+            0x0001eb9f, 24, 0, types, types, static_cast<std::uint32_t>(strings_.size())};
         all.insert(all.end(), words_.begin(), words_.end());
         std::string blob(as_text(std::as_bytes(std::span(all))));
         blob += strings_;
@@ -62,16 +63,13 @@ TEST(format_value, shows_a_struct_by_member) {
     const auto s16 = types.integer("short", 2, 1);
     const auto chars = types.integer("char", 1, 1);
     const auto text = types.type("", Kind::Array, 0, 0, {chars, u32, 6});
-    const auto pair =
-        types.type("pair", Kind::Struct, 3, 12,
-                   {types.name("hits"), u32, 0, types.name("delta"), s16, 32, types.name("why"),
-                    text, 48});
+    const auto pair = types.type(
+        "pair", Kind::Struct, 3, 12,
+        {types.name("hits"), u32, 0, types.name("delta"), s16, 32, types.name("why"), text, 48});
     const auto btf = types.build();
     const auto value = bytes({5, 0, 0, 0, 0xff, 0xff, 'n', 'o', 0, 0, 0, 0});
-    EXPECT_EQ(value_to_json(btf.get(), pair, value).dump(),
-              R"({"hits":5,"delta":-1,"why":"no"})");
-    EXPECT_EQ(value_to_text(btf.get(), pair, value),
-              R"({.hits = 5, .delta = -1, .why = "no"})");
+    EXPECT_EQ(value_to_json(btf.get(), pair, value).dump(), R"({"hits":5,"delta":-1,"why":"no"})");
+    EXPECT_EQ(value_to_text(btf.get(), pair, value), R"({.hits = 5, .delta = -1, .why = "no"})");
 }
 
 TEST(format_value, shows_enumerators_by_name_and_others_by_number) {
@@ -86,10 +84,9 @@ TEST(format_value, shows_enumerators_by_name_and_others_by_number) {
 TEST(format_value, takes_bit_fields_apart) {
     TypeBuilder types;
     const auto u32 = types.integer("unsigned int", 4);
-    const auto flags = types.type("flags", Kind::Struct, 2, 4,
-                                  {types.name("low"), u32, 3U << 24, types.name("high"), u32,
-                                   5U << 24 | 3},
-                                  true);
+    const auto flags =
+        types.type("flags", Kind::Struct, 2, 4,
+                   {types.name("low"), u32, 3U << 24, types.name("high"), u32, 5U << 24 | 3}, true);
     const auto btf = types.build();
     EXPECT_EQ(value_to_json(btf.get(), flags, bytes({0xad, 0, 0, 0})).dump(),
               R"({"low":5,"high":21})");
