@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Programs and what the kernel made of them, recorded by kernel_agreement --record.
-#include <cstring>
+#include <bit>
 #include <fstream>
 #include <sstream>
 
@@ -31,7 +31,7 @@ std::vector<Golden> read_goldens() {
         char comma = 0;
         for (std::uint64_t slot = 0; in >> slot >> comma;) {
             isa::Insn one;
-            std::memcpy(&one, &slot, sizeof one);
+            one = std::bit_cast<isa::Insn>(slot);
             golden.code.push_back(one);
         }
         made.push_back(std::move(golden));
