@@ -1,7 +1,8 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 
-// Nanoseconds of CPU time per map operation, uncontended, in one thread: maps_bench [--json].
+// Nanoseconds of CPU time per map operation, uncontended, in one thread:
+// maps_bench [--json] [--small]; --small measures maps of 1024 entries only.
 
 #include <algorithm>
 #include <array>
@@ -22,7 +23,6 @@
 namespace {
 
 using skep::maps::Map;
-using skep::spec::MapDef;
 using skep::spec::MapKind;
 using U32 = std::uint32_t;
 using U64 = std::uint64_t;
@@ -180,13 +180,15 @@ void ring_lines(std::vector<Line>& out) {
                    fill_and_drain([&] { ring.output(record, BPF_RB_NO_WAKEUP); })});
 }
 
-std::vector<Line> run() {
+std::vector<Line> run(bool small) {
     std::vector<Line> out;
     out.push_back({"epoch guard", 1, measure([] {
                        for (int i = 0; i < kOperations; i++)
                            const skep::maps::EpochGuard guard;
                    })});
     for (const U64 entries : {U64{1} << 10, U64{1} << 16, U64{1} << 20}) {
+        if (small && entries > 1024)
+            break;
         const auto array = make(MapKind::Array, 4, 8, static_cast<U32>(entries));
         const auto indices = make_keys<U32>(entries, [](U64 i) { return static_cast<U32>(i); });
         lookups(out, "array lookup", *array, indices);
@@ -218,8 +220,13 @@ std::vector<Line> run() {
 } // namespace
 
 int main(int argc, char** argv) {
-    const bool json = argc > 1 && std::strcmp(argv[1], "--json") == 0;
-    const std::vector<Line> lines = run();
+    bool json = false;
+    bool small = false;
+    for (int i = 1; i < argc; i++) {
+        json |= std::strcmp(argv[i], "--json") == 0;
+        small |= std::strcmp(argv[i], "--small") == 0;
+    }
+    const std::vector<Line> lines = run(small);
     if (json)
         std::printf("[\n");
     for (std::size_t i = 0; i < lines.size(); i++) {

@@ -40,7 +40,7 @@ bpf_attr element(int fd, const void* key, const void* value, std::uint64_t flags
 }
 
 void copy_name(char* to, const std::string& name) {
-    std::memcpy(to, name.data(), std::min<std::size_t>(name.size(), BPF_OBJ_NAME_LEN - 1));
+    name.copy(to, BPF_OBJ_NAME_LEN - 1); // The rest of the attribute is zero already.
 }
 
 void take_log(std::vector<char>& buffer, std::string* log) {
