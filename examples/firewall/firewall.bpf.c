@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A packet filter for XDP: deny lists by source prefix, a packet rate for each source, counters by
-// rule, and an event in a ring buffer for each source that starts to be dropped.
+// rule, and an event in a ring buffer for each dropped packet.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
