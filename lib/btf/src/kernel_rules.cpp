@@ -326,7 +326,8 @@ private:
 
     Result<void> reference() const {
         const Type& t = btf_.type(id_);
-        if (btf_.kind(t.size_or_type) == Kind::Func)
+        // The kernel looks through a function that it has resolved already: one with a lower id.
+        if (btf_.kind(t.size_or_type) == Kind::Func && t.size_or_type > id_)
             return bad(fmt::format("it refers to type {}, a func", t.size_or_type));
         // Tags stand before all other modifiers of a pointer's target.
         if (t.kind != Kind::TypeTag && t.kind != Kind::Ptr)
