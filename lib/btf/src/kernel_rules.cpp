@@ -260,7 +260,9 @@ private:
 
     Result<void> prototype() const {
         const Type& t = btf_.type(id_);
-        if (t.size_or_type != 0 && !btf_.size_of(t.size_or_type))
+        const Kind returned = btf_.kind(t.size_or_type);
+        if (t.size_or_type != 0 &&
+            (!btf_.size_of(t.size_or_type) || returned == Kind::Var || returned == Kind::Datasec))
             return bad(fmt::format("it returns type {}, which has no size", t.size_or_type));
         for (std::uint32_t i = 0; i < t.vlen; ++i) {
             const Parameter p = btf_.parameter(id_, i);

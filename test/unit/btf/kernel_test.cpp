@@ -106,8 +106,8 @@ TEST(kernel, verdicts_agree_on_mutated_btf) {
             close(fd);
         const std::string ours = our_refusal(bytes);
         accepted += fd >= 0;
-        // Kept: a modifier of a function. The kernel's verdict depends on the order of the types, and
-        // nothing that skep does with such a type means anything.
+        // Kept: a modifier of a function. The kernel's verdict depends on the order of the types,
+        // and nothing that skep does with such a type means anything.
         if (ours.ends_with(", a func"))
             continue;
         if ((fd >= 0) != ours.empty()) {
