@@ -45,9 +45,9 @@ inline constexpr Capability kUnset{.kind = RegionKind::Unset};
 /// The stack of one function call and what its return restores.
 struct alignas(16) Frame {
     std::array<std::byte, isa::kMaxStackDepth> stack;
-    std::array<std::uint8_t, kStackSlots + 8> written; ///< a bit per byte; 8 spare for wide tests
-    std::array<Capability, kStackSlots> spilled;       ///< of 8-byte slots; valid where written
-    std::array<std::uint64_t, 5> saved_values;         ///< r6 to r10 of the caller
+    std::array<std::uint8_t, kStackSlots> written; ///< a bit per byte
+    std::array<Capability, kStackSlots> spilled;   ///< of 8-byte slots; valid where written
+    std::array<std::uint64_t, 5> saved_values;     ///< r6 to r10 of the caller
     std::array<Capability, 5> saved_caps;
     const Slot* return_to = nullptr; ///< nullptr: leaves execute()
     const CodeImpl* return_code = nullptr;

@@ -61,6 +61,10 @@ bool permitted(Machine& machine, const Capability& cap, const Access& access) no
 }
 
 bool is_written(const Frame& frame, std::uint32_t offset, std::uint32_t size) noexcept {
+    if (offset % 8 + size <= 8) {
+        const unsigned mask = ((1U << size) - 1) << offset % 8;
+        return (frame.written[offset / 8] & mask) == mask;
+    }
     for (std::uint32_t i = offset; i < offset + size;) {
         if (i % 8 == 0 && offset + size - i >= 8 && frame.written[i / 8] == 0xff) {
             i += 8;
@@ -74,6 +78,11 @@ bool is_written(const Frame& frame, std::uint32_t offset, std::uint32_t size) no
 }
 
 void mark_written(Frame& frame, std::uint32_t offset, std::uint32_t size) noexcept {
+    if (size != 0 && offset % 8 + size <= 8) {
+        frame.written[offset / 8] |= static_cast<std::uint8_t>(((1U << size) - 1) << offset % 8);
+        frame.spilled[offset / 8] = {};
+        return;
+    }
     for (std::uint32_t i = offset; i < offset + size; ++i)
         frame.written[i / 8] |= static_cast<std::uint8_t>(1U << i % 8);
     for (std::uint32_t slot = offset / 8; slot * 8 < offset + size; ++slot)

@@ -25,6 +25,11 @@ Handler sized(Handler of_bytes, unsigned size) noexcept {
     return static_cast<Handler>(std::to_underlying(of_bytes) + step);
 }
 
+/// Accesses that straddle two slots are rare: slow_load() and slow_store() do them.
+bool in_one_slot(std::int32_t place, unsigned size) noexcept {
+    return place >= 0 && static_cast<unsigned>(place) % 8 + size <= 8;
+}
+
 class Translator {
 public:
     Translator(CodeImpl& code, const Binding& binding)
@@ -252,10 +257,9 @@ void Translator::emit_load(const OpInfo& op, const Insn& insn) {
     const std::int32_t place = stack_place(insn.off, size);
     if (!checked_ || !plain) {
         emit(handler_of(op.op), insn);
-    } else if (insn.src == isa::kFramePointer && place >= 0) {
+    } else if (insn.src == isa::kFramePointer && in_one_slot(place, size)) {
         const bool pointer =
-            size == 8 && place % 8 == 0 &&
-            (state_->slots[static_cast<std::size_t>(place) / 8] & kAnyPointer) != 0;
+            size == 8 && (state_->slots[static_cast<std::size_t>(place) / 8] & kAnyPointer) != 0;
         emit(pointer ? Handler::LdxStackDwCap : sized(Handler::LdxStackB, size), insn).wide =
             ((1ULL << size) - 1) << (place % 8);
     } else {
@@ -270,8 +274,7 @@ void Translator::emit_store(const OpInfo& op, const Insn& insn) {
     const std::int32_t place = stack_place(insn.off, size);
     const bool immediate = op.format == Format::St;
     const bool plain = (op.opcode & isa::kModeMask) == isa::kMem;
-    if (!checked_ || !plain || insn.dst != isa::kFramePointer || place < 0 ||
-        (size == 8 && place % 8 != 0)) {
+    if (!checked_ || !plain || insn.dst != isa::kFramePointer || !in_one_slot(place, size)) {
         emit(handler_of(op.op), insn);
         return;
     }
