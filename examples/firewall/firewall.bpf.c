@@ -59,6 +59,9 @@ struct event {
     __u8 padding[3];
 };
 
+// Keeps the type in BTF, so that readers of `events` can show its fields.
+const struct event *event_type __attribute__((unused));
+
 struct packet {
     struct address source;
     __u16 source_port;

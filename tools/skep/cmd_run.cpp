@@ -25,6 +25,8 @@ struct Options {
     std::vector<std::string> map_set, set;
     std::uint64_t repeat = 1;
     std::uint64_t limit = 0;
+    std::uint64_t events = 10;
+    std::string clock = "capture";
     std::uint64_t fuel = 100'000'000;
     std::uint32_t cpu = 0;
     std::uint32_t cpus = 1;
@@ -96,11 +98,18 @@ Result<std::vector<std::byte>> read_packet(const std::string& packet) {
     return parse_hex(packet, "packet");
 }
 
+/// True if programs see the packets' own times.
+bool by_capture(const Options& options) {
+    return !options.pcap.empty() && options.clock == "capture" && !options.time;
+}
+
 runtime::LoadOptions load_options(const Options& options, Events* events) {
     runtime::LoadOptions load{.cpus = std::max(options.cpus, options.cpu + 1),
                               .fuel = options.fuel,
                               .zero_uninitialised_stack = options.zero_stack};
     load.host.fixed_time_ns = options.time;
+    if (by_capture(options))
+        load.host.fixed_time_ns = 0; // Moved with each packet.
     load.host.random_seed = options.seed;
     load.host.pid = options.pid;
     load.host.tgid = options.pid;
@@ -117,7 +126,8 @@ Result<Session> open_session(const Console& console, const Options& options) {
     Session session{.object = SKEP_TRY(open_input(console, options.input))};
     const std::string name = SKEP_TRY(choose_program(session.object, options.program));
     SKEP_TRY(set_globals(session.object, options.set));
-    session.events = std::make_unique<Events>(console, session.object.btf, options.event_type);
+    session.events =
+        std::make_unique<Events>(console, session.object.btf, options.event_type, options.events);
     const std::vector<std::string> names{name};
     session.runtime = SKEP_TRY(
         runtime::Runtime::load(session.object, load_options(options, session.events.get()), names));
@@ -153,6 +163,8 @@ Exit finish(const Console& console, const Options& options, Session& session, Js
             std::string text, bool trapped) {
     if (session.runtime->lost_events() != 0)
         console.warn(fmt::format("{} events were lost", session.runtime->lost_events()));
+    if (!console.json && session.events->hidden() != 0)
+        text += fmt::format("{} more events (--events N shows more)\n", session.events->hidden());
     if (options.map_dump) {
         Json maps = dump_maps(session, &text);
         json["maps"] = std::move(maps);
@@ -168,11 +180,13 @@ Exit finish(const Console& console, const Options& options, Session& session, Js
 Result<Exit> run_on_capture(const Console& console, const Options& options, Session& session) {
     const Program& program = session.program->program();
     const runtime::PacketInput input(session.context->layout(), session.context->bytes());
-    const CaptureOptions capture{.input = options.pcap,
-                                 .output = options.write_pcapng,
-                                 .repeat = options.repeat,
-                                 .cpu = options.cpu,
-                                 .limit = options.limit};
+    CaptureOptions capture{.input = options.pcap,
+                           .output = options.write_pcapng,
+                           .repeat = options.repeat,
+                           .cpu = options.cpu,
+                           .limit = options.limit};
+    if (by_capture(options))
+        capture.set_clock = [&session](std::uint64_t ns) { session.runtime->set_time_ns(ns); };
     std::function<void()> after;
     if (session.events->watches())
         after = [&session] { session.events->drain(); };
@@ -278,6 +292,13 @@ void add_options(CLI::App& verb, Options& options) {
     verb.add_option("--event-type", options.event_type,
                     "Show records of ring buffers and perf events as this struct "
                     "(default: \"event\", if it fits)");
+    verb.add_option("--events", options.events, "Show so many records; --json has all")
+        ->capture_default_str();
+    verb.add_option(
+            "--clock", options.clock,
+            "With --pcap: the time that programs see is the packets' (capture) or now (host)")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"capture", "host"}));
     verb.add_option("--cpu", options.cpu, "Run as this CPU")
         ->capture_default_str()
         ->check(CLI::Range(0, 4095));

@@ -8,8 +8,9 @@
 
 namespace skep::tool {
 
-Events::Events(const Console& console, std::shared_ptr<const btf::Btf> btf, std::string type)
-    : console_(console), btf_(std::move(btf)), type_(std::move(type)) {}
+Events::Events(const Console& console, std::shared_ptr<const btf::Btf> btf, std::string type,
+               std::uint64_t limit)
+    : console_(console), btf_(std::move(btf)), type_(std::move(type)), limit_(limit) {}
 
 Result<void> Events::watch(const runtime::Runtime& runtime) {
     type_id_ = find_struct(btf_.get(), type_.empty() ? "event" : type_);
@@ -35,9 +36,10 @@ void Events::perf(const maps::Map& map, std::uint32_t /*cpu*/, Bytes bytes) {
 }
 
 void Events::record(const std::string& map, Bytes bytes) {
+    ++count_;
     if (console_.json)
         events_.push_back({{"map", map}, {"data", value_to_json(btf_.get(), type_id_, bytes)}});
-    else
+    else if (count_ <= limit_)
         console_.out(fmt::format("{}: {}\n", map, value_to_text(btf_.get(), type_id_, bytes)));
 }
 

@@ -16,8 +16,10 @@ namespace skep::tool {
 /// arrays. Text goes to stdout as it comes; for JSON it is kept until the end.
 class Events {
 public:
-    /// `type`: the struct that records are; empty: "event", where it fits.
-    Events(const Console& console, std::shared_ptr<const btf::Btf> btf, std::string type);
+    /// `type`: the struct that records are; empty: "event", where it fits. `limit`: records to show
+    /// as text; further ones are counted.
+    Events(const Console& console, std::shared_ptr<const btf::Btf> btf, std::string type,
+           std::uint64_t limit);
 
     /// Looks for ring buffers. NotFound if the given type is not in the object's BTF.
     Result<void> watch(const runtime::Runtime& runtime);
@@ -27,6 +29,10 @@ public:
     void perf(const maps::Map& map, std::uint32_t cpu, Bytes record);
     /// Takes what is in the ring buffers.
     void drain();
+    /// Records that were not shown because of the limit.
+    [[nodiscard]] std::uint64_t hidden() const noexcept {
+        return count_ > limit_ ? count_ - limit_ : 0;
+    }
     /// Adds "printk" and "events", if there are any.
     void add_to(Json& json) const;
 
@@ -43,6 +49,8 @@ private:
     std::string type_;
     std::uint32_t type_id_ = 0;
     std::vector<Ring> rings_;
+    std::uint64_t limit_;
+    std::uint64_t count_ = 0;
     Json printk_ = Json::array();
     Json events_ = Json::array();
 };

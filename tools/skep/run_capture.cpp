@@ -1,5 +1,6 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <fmt/format.h>
@@ -96,6 +97,22 @@ private:
     std::size_t interfaces_ = 0;
 };
 
+/// The packets' times as one clock that never goes back, over repeated rounds too.
+class CaptureClock {
+public:
+    std::uint64_t at(std::uint64_t time_ns) noexcept {
+        now_ = std::max(now_, time_ns + shift_);
+        return now_;
+    }
+    void next_round(std::uint64_t first_ns) noexcept {
+        shift_ = now_ > first_ns ? now_ - first_ns : 0;
+    }
+
+private:
+    std::uint64_t now_ = 0;
+    std::uint64_t shift_ = 0;
+};
+
 struct Loop {
     const runtime::LoadedProgram& program;
     exec::Context& context;
@@ -105,6 +122,7 @@ struct Loop {
     CaptureReport report{};
     std::vector<std::byte> buffer{};
     std::uint64_t read = 0; ///< packets of the capture, over all rounds
+    CaptureClock clock{};
 
     /// The verdict's name if `name` is wanted.
     std::string run(const hooks::CaptureReader& reader, const hooks::CapturedPacket& packet,
@@ -118,6 +136,8 @@ struct Loop {
                 report.first_skipped = fmt::format("packet {}: {}", read, loaded.error().message);
             return "not run";
         }
+        if (options.set_clock)
+            options.set_clock(clock.at(packet.time_ns));
         const runtime::RunResult result = program.run(context, options.cpu);
         ++report.packets;
         report.bytes += packet.data.size();
@@ -153,6 +173,8 @@ Result<CaptureReport> run_capture(const runtime::LoadedProgram& program, exec::C
         for (std::uint64_t count = 0; options.limit == 0 || count < options.limit; ++count) {
             if (!SKEP_TRY(reader.next(packet)))
                 break;
+            if (count == 0 && round > 0)
+                loop.clock.next_round(packet.time_ns);
             const bool annotate = writer && round == 0;
             const std::string verdict = loop.run(reader, packet, annotate);
             if (annotate)

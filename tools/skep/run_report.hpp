@@ -38,6 +38,8 @@ struct CaptureOptions {
     std::uint64_t repeat = 1;
     std::uint32_t cpu = 0;
     std::uint64_t limit = 0; ///< packets at most; 0: all
+    std::function<void(std::uint64_t ns)>
+        set_clock{}; ///< called with each packet's time; may be empty
 };
 
 /// Runs the program on each packet of a capture. Frames without Ethernet header get one.

@@ -28,6 +28,9 @@ public:
     int probe_read(void* to, std::uint64_t from, std::uint32_t size, bool user) noexcept override;
     int probe_write(std::uint64_t to, const void* from, std::uint32_t size) noexcept override;
 
+    /// Moves the fixed clock.
+    void set_time_ns(std::uint64_t ns) noexcept { time_.store(ns, std::memory_order_relaxed); }
+
     [[nodiscard]] std::uint64_t lost_events() const noexcept {
         return lost_.load(std::memory_order_relaxed);
     }

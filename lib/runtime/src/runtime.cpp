@@ -167,6 +167,10 @@ exec::Host& Runtime::host() noexcept {
     return state_->host;
 }
 
+void Runtime::set_time_ns(std::uint64_t ns) noexcept {
+    state_->host.set_time_ns(ns);
+}
+
 std::uint64_t Runtime::lost_events() const noexcept {
     return state_->host.lost_events();
 }

@@ -96,6 +96,9 @@ public:
     [[nodiscard]] std::span<const std::shared_ptr<maps::Map>> maps() const noexcept;
     [[nodiscard]] const object::Object& object() const noexcept;
     [[nodiscard]] exec::Host& host() noexcept;
+    /// Moves the clocks that programs read to `ns`. Only with HostOptions::fixed_time_ns; any
+    /// thread.
+    void set_time_ns(std::uint64_t ns) noexcept;
     /// Records of bpf_perf_event_output that nobody took (HostOptions::perf_output is not set).
     [[nodiscard]] std::uint64_t lost_events() const noexcept;
 
