@@ -6,7 +6,7 @@
 usage: cli_test.py [--update] FILE.txt BIN_DIR
 
 A golden file is a shell session: a line "$ command" is run by sh in this folder, with BIN_DIR in front
-of PATH and $T an empty temporary folder; the lines below it are what it prints (stdout and stderr
+of PATH and $T an empty temporary folder ($ROOT in the output is the repository's); the lines below it are what it prints (stdout and stderr
 together), and "[N]" after them its exit status if that is not 0. Lines with '#' at the start are
 comments. Speeds differ between machines: in lines that start with "speed:", and behind
 "seconds", "packets_per_second" and "duration" in JSON, any number matches.
@@ -18,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 JSON_TIMES = re.compile(r'("(?:seconds|packets_per_second|duration)":)[-+.e0-9]+')
 
 
 def normal(line, folder):
-    line = line.replace(folder, "$T").rstrip()
+    line = line.replace(folder, "$T").replace(ROOT, "$ROOT").rstrip()
     if line.startswith("speed:"):
         line = re.sub(r"\d[\d.]*", "N", line)
     return JSON_TIMES.sub(r"\1N", line)

@@ -8,7 +8,10 @@ namespace skep::tool {
 
 Disassembly::Disassembly(const object::Object& object, const Program& program) : program_(program) {
     for (const spec::HelperProto& helper : spec::helpers())
-        helpers_.push_back({.name = helper.name, .imm = static_cast<std::int32_t>(helper.id)});
+        helper_names_.push_back("bpf_" + std::string(helper.name));
+    for (const spec::HelperProto& helper : spec::helpers())
+        helpers_.push_back(
+            {.name = helper_names_[helpers_.size()], .imm = static_cast<std::int32_t>(helper.id)});
     for (const ExternRef& extern_ref : program.externs)
         kfuncs_.push_back(
             {.name = extern_ref.name, .imm = static_cast<std::int32_t>(kfuncs_.size())});

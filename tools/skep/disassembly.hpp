@@ -23,6 +23,7 @@ public:
 
 private:
     const Program& program_;
+    std::vector<std::string> helper_names_; ///< what helpers_ points into
     std::vector<isa::Symbol> helpers_, kfuncs_, maps_;
 };
 

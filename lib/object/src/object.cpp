@@ -13,11 +13,45 @@
 
 namespace skep::object {
 
+namespace {
+
+// Clang leaves the sizes and offsets of data sections in BTF at 0; the ELF file has them. Without
+// them a value of `.bss` could not be shown by its type (libbpf does the same before it loads BTF).
+Result<std::shared_ptr<const btf::Btf>> place_variables(const Elf& elf, const Section& section,
+                                                        const btf::Btf& btf) {
+    std::vector<std::byte> raw(section.data.begin(), section.data.end());
+    const std::size_t types =
+        load<std::uint32_t>(raw.data() + 4) + std::size_t{load<std::uint32_t>(raw.data() + 8)};
+    std::map<std::pair<std::uint32_t, std::string_view>, const Symbol*> variables;
+    for (const Symbol& symbol : elf.symbols)
+        if (symbol.type == STT_OBJECT)
+            variables[{symbol.section, symbol.name}] = &symbol;
+    for (std::uint32_t id = btf.first_id(); id < btf.size() && !btf.was_swapped(); ++id) {
+        const Section* data = btf.kind(id) == btf::Kind::Datasec ? elf.find(btf.name(id)) : nullptr;
+        if (data == nullptr)
+            continue;
+        std::byte* record = raw.data() + types + btf.type(id).data;
+        if (btf.type(id).size_or_type == 0)
+            store(record - 4, static_cast<std::uint32_t>(data->size));
+        for (std::uint32_t i = 0; i < btf.type(id).vlen; ++i) {
+            const std::string_view name = btf.name(btf.section_variable(id, i).type);
+            if (const auto found = variables.find({data->index, name}); found != variables.end())
+                store(record + std::size_t{i} * 12 + 4,
+                      static_cast<std::uint32_t>(found->second->value));
+        }
+    }
+    return btf::Btf::parse(raw);
+}
+
+} // namespace
+
 Result<void> Opener::read_btf() {
     const Section* section = elf.find(".BTF");
     if (section == nullptr)
         return {};
     auto parsed = btf::Btf::parse(section->data);
+    if (parsed)
+        parsed = place_variables(elf, *section, **parsed);
     if (!parsed) {
         parsed.error().place.section = ".BTF";
         return std::unexpected(std::move(parsed).error());
@@ -177,7 +211,8 @@ Result<void> Object::set_global(const std::string& wanted, Bytes value) {
     const GlobalVariable* variable = SKEP_TRY(find_global(*this, wanted));
     if (value.size() != variable->size)
         return fail(ErrorCode::Invalid,
-                    fmt::format("variable \"{}\" has {} bytes, the value has {}", wanted, variable->size, value.size()));
+                    fmt::format("variable \"{}\" has {} bytes, the value has {}", wanted,
+                                variable->size, value.size()));
     std::ranges::copy(value, maps[variable->map].contents.begin() + variable->offset);
     return {};
 }
@@ -186,8 +221,9 @@ Result<void> Object::set_global_integer(const std::string& wanted, std::int64_t 
     const GlobalVariable* variable = SKEP_TRY(find_global(*this, wanted));
     const std::uint32_t size = variable->size;
     if (size != 1 && size != 2 && size != 4 && size != 8)
-        return fail(ErrorCode::Invalid,
-                    fmt::format("variable \"{}\" has {} bytes and is not an integer", wanted, size));
+        return fail(
+            ErrorCode::Invalid,
+            fmt::format("variable \"{}\" has {} bytes and is not an integer", wanted, size));
     const int shift = 64 - static_cast<int>(size) * 8;
     const auto bits = static_cast<std::uint64_t>(value) << shift >> shift;
     if (static_cast<std::int64_t>(bits << shift) >> shift != value &&

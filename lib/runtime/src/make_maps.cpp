@@ -12,7 +12,8 @@ namespace skep::runtime {
 namespace {
 
 std::unexpected<Error> in_map(const std::string& name, Error error) {
-    error.message = "map \"" + name + "\": " + error.message;
+    if (!error.message.starts_with("map \""))
+        error.message = "map \"" + name + "\": " + error.message;
     return std::unexpected(std::move(error));
 }
 
