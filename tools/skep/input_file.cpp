@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "compile.hpp"
+#include "kernel_config.hpp"
 #include "skep/base/file.hpp"
 #include "skep/base/suggest.hpp"
 #include "vmlinux.hpp"
@@ -89,6 +90,9 @@ Result<object::Object> open_input(const Console& console, const InputOptions& op
     open_options.name = open_options.name.substr(0, open_options.name.find('.'));
     const std::vector<std::byte> bytes =
         SKEP_TRY(is_source(options.file) ? compiled(console, options) : read_file(options.file));
+    // Few objects ask for the configuration; the section's name is in the file if this one does.
+    if (as_text(bytes).find(".kconfig") != std::string_view::npos)
+        open_options.kconfig = kernel_config();
     open_options.target_btf = SKEP_TRY(target_btf(options.btf));
     open_options.target_name = options.btf.empty() ? kKernelBtf : options.btf;
     auto object = object::open(bytes, open_options);

@@ -62,6 +62,8 @@ private:
             return members();
         case Kind::Enum:
         case Kind::Enum64:
+            if (t.size_or_type == 0)
+                return bad("size is 0, expected 1, 2, 4 or 8");
             for (std::uint32_t i = 0; i < t.vlen; ++i)
                 if (!is_identifier(btf_.enumerator(id_, i).name))
                     return bad(fmt::format("the name of enumerator {} is no identifier", i));

@@ -335,7 +335,9 @@ private:
     Result<void> check_enum(std::uint32_t id) {
         const Type& type = btf_->type(id);
         const std::uint32_t each = type.kind == Kind::Enum ? 8 : 12;
-        if (type.size_or_type > 8 || !std::has_single_bit(type.size_or_type))
+        // Size 0 without values: a forward declaration, which is for object files only.
+        const bool declared = type.size_or_type == 0 && type.vlen == 0;
+        if (!declared && (type.size_or_type > 8 || !std::has_single_bit(type.size_or_type)))
             return bad(id, type.kind,
                        fmt::format("size is {}, expected 1, 2, 4 or 8", type.size_or_type));
         for (std::uint32_t i = 0; i < type.vlen; ++i)
