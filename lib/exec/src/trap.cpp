@@ -76,7 +76,7 @@ std::string helper_prefix(const Trap& trap) {
     return "helper " + name + ": ";
 }
 
-std::string with_detail(std::string text, const Trap& trap) {
+std::string with_detail(const std::string& text, const Trap& trap) {
     return *trap.detail == '\0' ? text : text + ": " + trap.detail;
 }
 

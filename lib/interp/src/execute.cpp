@@ -66,6 +66,7 @@ void forget_arguments(RegFile& regs, const Capability& r0) noexcept {
             goto trapped;                                                                          \
         NEXT;                                                                                      \
     } while (false)
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a statement
 #define DISPATCH goto * pc->handler
 #define NEXT                                                                                       \
     do {                                                                                           \

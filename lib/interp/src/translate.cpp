@@ -240,7 +240,7 @@ bool Translator::emit_context_load(const OpInfo& op, const Insn& insn) {
             std::to_underlying(field->kind);
         return true;
     }
-    const bool fits = place % size == 0 && size >= field->min_width &&
+    const bool fits = size != 0 && place % size == 0 && size >= field->min_width &&
                       place + size <= std::uint32_t{field->offset} + field->size;
     if (!checked_ || !fits)
         return false;

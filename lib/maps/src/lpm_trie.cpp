@@ -1,6 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 #include "lpm_trie.hpp"
+#include "skep/base/check.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -266,6 +267,7 @@ const LpmTrie::Node* LpmTrie::leftmost(const Node* node) noexcept {
 const LpmTrie::Node* LpmTrie::successor(const Key& key) const noexcept {
     std::vector<const Node*> path;
     const Node* root = root_.load(kOwn);
+    SKEP_CHECK(root != nullptr); // do_next_key() has returned for an empty trie.
     const Node* node = root;
     std::uint32_t match = 0;
     while (node != nullptr) {

@@ -31,7 +31,7 @@ template <class T>
     requires std::is_trivially_copyable_v<T>
 [[nodiscard]] T load(const void* from) noexcept {
     T value;
-    std::memcpy(&value, from, sizeof value);
+    std::memcpy(&value, from, sizeof(T));
     return value;
 }
 
@@ -39,7 +39,7 @@ template <class T>
 template <class T>
     requires std::is_trivially_copyable_v<T>
 void store(void* to, const T& value) noexcept {
-    std::memcpy(to, &value, sizeof value);
+    std::memcpy(to, &value, sizeof(T));
 }
 
 template <std::unsigned_integral T>
