@@ -125,7 +125,9 @@ private:
             name = name.substr(0, name.find('\0'));
             elf_.symbols.push_back({name, raw.st_value, raw.st_size, raw.st_shndx,
                                     static_cast<std::uint8_t>(ELF64_ST_TYPE(raw.st_info)),
-                                    static_cast<std::uint8_t>(ELF64_ST_BIND(raw.st_info))});
+                                    static_cast<std::uint8_t>(ELF64_ST_BIND(raw.st_info)),
+                                    ELF64_ST_VISIBILITY(raw.st_other) == STV_HIDDEN ||
+                                        ELF64_ST_VISIBILITY(raw.st_other) == STV_INTERNAL});
         }
         return {};
     }

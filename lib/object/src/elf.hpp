@@ -30,6 +30,7 @@ struct Symbol {
     std::uint32_t section = 0; ///< 0: undefined (extern); 0xfff1: absolute...
     std::uint8_t type = 0;     ///< STT_*
     std::uint8_t bind = 0;     ///< STB_*
+    bool hidden = false;       ///< of the object alone, though not static in its file
 };
 
 struct Relocation {

@@ -58,6 +58,8 @@ private:
                               const std::string& value) {
         if (value.size() < 2 || value.front() != '"' || value.back() != '"')
             return bad(external.name, fmt::format("{} is not a string", value));
+        if (size == 0)
+            return bad(external.name, "its array has no elements");
         const std::string text = value.substr(1, value.size() - 2);
         const std::size_t length = std::min<std::size_t>(text.size(), size - 1); // libbpf truncates
         std::memcpy(out_.data() + external.offset, text.data(), length);
@@ -146,7 +148,7 @@ Result<void> collect(Opener& o) {
     return {};
 }
 
-// libbpf's layout: most aligned first, then largest, then by name.
+// libbpf's layout: most aligned first, then smallest, then by name.
 Result<void> make_kconfig(Opener& o) {
     std::vector<Extern*> list;
     for (auto& [name, external] : o.externs)
@@ -158,8 +160,7 @@ Result<void> make_kconfig(Opener& o) {
     std::ranges::sort(list, [&btf](const Extern* a, const Extern* b) {
         const auto key = [&btf](const Extern* e) {
             return std::make_tuple(-std::int64_t{btf.align_of(btf.target(e->type_id))},
-                                   -static_cast<std::int64_t>(*btf.size_of(e->type_id)),
-                                   std::string_view(e->name));
+                                   *btf.size_of(e->type_id), std::string_view(e->name));
         };
         return key(a) < key(b);
     });
@@ -183,8 +184,9 @@ Result<void> make_kconfig(Opener& o) {
                   .frozen = true};
     map.contents.resize(size);
     KconfigWriter writer(o, map.contents);
-    for (const Extern* external : list)
-        SKEP_TRY(writer.write(*external));
+    for (Extern* external : list)
+        if (auto written = writer.write(*external); !written)
+            external->unknown = std::move(written).error();
     o.kconfig_map = static_cast<std::uint32_t>(o.object.maps.size());
     o.object.maps.push_back(std::move(map));
     return {};

@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linking: a program is its own function plus every function of `.text` that it reaches, each once,
-// in the order of the first call. Calls and callback addresses are relative to the next
-// instruction.
+// in the order in which a walk meets them, depth first (libbpf's order). Calls and callback
+// addresses are relative to the next instruction.
 #include <algorithm>
 #include <elf.h>
 #include <fmt/core.h>
+#include <span>
+#include <unordered_map>
 
 #include "opener.hpp"
 #include "skep/base/suggest.hpp"
@@ -19,10 +21,41 @@ constexpr std::size_t kMaxInsns = 1'000'000; // BPF_COMPLEXITY_LIMIT_INSNS
 constexpr std::size_t kMaxSubprograms = 256; // BPF_MAX_SUBPROGS
 constexpr std::uint8_t kPseudoFunction = isa::kLddwFunc;
 
+/// Records of .BTF.ext by section, each list by offset.
+template <typename Record>
+class BySection {
+public:
+    explicit BySection(const std::vector<Record>& records) {
+        for (const Record& record : records)
+            lists_[record.section].push_back(&record);
+        for (auto& [section, list] : lists_)
+            std::ranges::stable_sort(list, {}, &Record::offset);
+    }
+    /// Those inside a function.
+    [[nodiscard]] std::span<const Record* const> in(const std::string& section,
+                                                    const Function& function) const {
+        const auto found = lists_.find(section);
+        if (found == lists_.end())
+            return {};
+        const auto at = [&](std::uint64_t slot) {
+            return std::ranges::lower_bound(found->second, slot * 8, {}, &Record::offset);
+        };
+        return {at(function.start), at(std::uint64_t{function.start} + function.count)};
+    }
+
+private:
+    std::unordered_map<std::string_view, std::vector<const Record*>> lists_;
+};
+
+struct ExtIndex {
+    BySection<btf::SourceLine> lines;
+    BySection<btf::CoreRelocation> relocations;
+};
+
 class Linker {
 public:
-    Linker(Opener& opener, CoreResolver& core, const Function& entry)
-        : o_(opener), core_(core), entry_(entry) {}
+    Linker(Opener& opener, const ExtIndex& ext, CoreResolver& core, const Function& entry)
+        : o_(opener), ext_(ext), core_(core), entry_(entry) {}
 
     Result<std::shared_ptr<const Program>> run() {
         program_.name = entry_.name;
@@ -32,8 +65,8 @@ public:
         program_.owner = o_.object.btf;
         read_section_name();
         SKEP_TRY(append(entry_));
-        for (std::size_t i = 0; i < placed_.size(); ++i) // grows while it is walked
-            SKEP_TRY(relocate(i));
+        SKEP_TRY(relocate(0));
+        SKEP_TRY(append_exception_callback());
         return std::make_shared<const Program>(std::move(program_));
     }
 
@@ -92,13 +125,9 @@ private:
     }
 
     void add_lines(const Function& function, const std::string& section, std::uint32_t start) {
-        for (const btf::SourceLine& line : o_.ext.lines) {
-            const std::uint32_t slot = line.offset / 8;
-            if (line.section == section && slot >= function.start &&
-                slot < function.start + function.count)
-                program_.lines.push_back(
-                    {start + slot - function.start, line.file, line.text, line.line, line.column});
-        }
+        for (const btf::SourceLine* line : ext_.lines.in(section, function))
+            program_.lines.push_back({start + line->offset / 8 - function.start, line->file,
+                                      line->text, line->line, line->column});
     }
 
     // The start in the program of the function at a slot of a section; appended if it is new.
@@ -107,13 +136,40 @@ private:
         for (const Placed& placed : placed_)
             if (placed.function->section == section && placed.function->start == at)
                 return placed.start;
-        const auto found = std::ranges::find_if(
-            o_.functions, [=](const Function& f) { return f.section == section && f.start == at; });
-        if (found == o_.functions.end())
+        const auto found = std::ranges::lower_bound(
+            o_.functions, std::pair{section, at}, {},
+            [](const Function& f) { return std::pair{f.section, std::int64_t{f.start}}; });
+        if (found == o_.functions.end() || found->section != section || found->start != at)
             return bad(from, slot,
                        fmt::format("no function starts at instruction {} of section \"{}\"", at,
                                    o_.elf.sections[section].name));
-        return append(*found);
+        const std::uint32_t start = SKEP_TRY(append(*found));
+        SKEP_TRY(relocate(placed_.size() - 1)); // Not deeper than kMaxSubprograms.
+        return start;
+    }
+
+    // `__exception_cb(f)` is a declaration tag of the program; nothing in the code refers to f.
+    Result<void> append_exception_callback() {
+        constexpr std::string_view tag = "exception_callback:";
+        const btf::Btf* btf = o_.object.btf.get();
+        std::string_view name;
+        for (std::uint32_t id = 1; entry_.type_id != 0 && id < btf->size(); ++id) {
+            if (btf->kind(id) != btf::Kind::DeclTag || btf->target(id) != entry_.type_id ||
+                !btf->name(id).starts_with(tag))
+                continue;
+            if (!name.empty())
+                return {}; // The verifier refuses two; libbpf then appends none.
+            name = btf->name(id).substr(tag.size());
+        }
+        if (name.empty())
+            return {};
+        const auto found = std::ranges::find(o_.functions, name, &Function::name);
+        if (found == o_.functions.end())
+            return fail(
+                ErrorCode::NotFound,
+                fmt::format("program \"{}\": no exception callback \"{}\"", entry_.name, name));
+        SKEP_TRY(place(entry_, 0, found->section, found->start));
+        return {};
     }
 
     Result<void> relocate(std::size_t index) {
@@ -143,9 +199,25 @@ private:
             else if (wide && insn.src == kPseudoFunction)
                 SKEP_TRY(call(function, i, at, function.section,
                               std::int64_t{function.start} + i + insn.imm + 1));
+            else
+                SKEP_TRY(check_unrelocated(function, i, insn));
             if (wide)
                 ++i;
         }
+        return {};
+    }
+
+    // A number that only a running kernel gives meaning to: here it would be taken for an index.
+    Result<void> check_unrelocated(const Function& function, std::uint32_t slot,
+                                   const isa::Insn& insn) const {
+        if (insn.opcode == isa::kLddw && insn.src != isa::kLddwImm)
+            return bad(function, slot,
+                       fmt::format("lddw of kind {} holds {}, and no relocation says what it means",
+                                   int{insn.src}, insn.imm));
+        if (insn.opcode == isa::kCall && insn.src == isa::kCallKfunc)
+            return bad(
+                function, slot,
+                fmt::format("call of kernel function {}, and no relocation names it", insn.imm));
         return {};
     }
 
@@ -168,7 +240,8 @@ private:
         if (insn.opcode == isa::kCall) {
             if (insn.src != isa::kCallLocal)
                 return bad(function, slot,
-                           fmt::format("relocated call of kind {}, expected {}", int{insn.src}, isa::kCallLocal));
+                           fmt::format("relocated call of kind {}, expected {}", int{insn.src},
+                                       isa::kCallLocal));
             return call(function, slot, at, symbol.section,
                         static_cast<std::int64_t>(symbol.value / 8) + insn.imm + 1);
         }
@@ -241,6 +314,8 @@ private:
                                    symbol.name, insn.opcode));
         isa::Insn& second = program_.insns[at + 1];
         if (external.kconfig) {
+            if (external.unknown)
+                return placed_error(*external.unknown, function, slot);
             insn.src = isa::kLddwMapValue;
             second.imm = static_cast<std::int32_t>(external.offset) + insn.imm;
             insn.imm = static_cast<std::int32_t>(*o_.kconfig_map);
@@ -257,22 +332,17 @@ private:
 
     Result<void> relocate_core(const Function& function, std::uint32_t start) {
         const std::string& section = o_.elf.sections[function.section].name;
-        for (const btf::CoreRelocation& relocation : o_.ext.relocations) {
-            const std::uint32_t slot = relocation.offset / 8;
-            if (relocation.section != section || slot < function.start ||
-                slot >= function.start + function.count)
-                continue;
-            const std::uint32_t local = slot - function.start;
-            auto value = core_.resolve(relocation);
-            if (value) {
-                const auto patched = patch(program_.insns, start + local, *value);
-                if (!patched)
-                    return placed_error(patched.error(), function, local);
-                if (value->poison || value->size_mismatch)
-                    program_.poisoned.push_back({start + local, value->what});
-            } else {
+        for (const btf::CoreRelocation* relocation : ext_.relocations.in(section, function)) {
+            const std::uint32_t local = relocation->offset / 8 - function.start;
+            const auto value = core_.resolve(*relocation);
+            if (!value)
                 return placed_error(value.error(), function, local);
-            }
+            const auto patched = patch(program_.insns, start + local, *value);
+            if (!patched)
+                return placed_error(patched.error(), function, local);
+            const isa::Insn& insn = program_.insns[start + local];
+            if (insn.opcode == isa::kCall && insn.imm == kPoisonedCall)
+                program_.poisoned.push_back({start + local, value->what});
         }
         return {};
     }
@@ -285,6 +355,7 @@ private:
     }
 
     Opener& o_;
+    const ExtIndex& ext_;
     CoreResolver& core_;
     const Function& entry_;
     Program program_;
@@ -296,12 +367,13 @@ private:
 void link_programs(Opener& o) {
     const bool has_entry_sections = std::ranges::any_of(
         o.functions, [&o](const Function& f) { return f.section != o.text_section; });
+    const ExtIndex ext{BySection(o.ext.lines), BySection(o.ext.relocations)};
     CoreResolver core(o.object.btf.get(), o.options.target_btf, o.options.target_name);
     for (const Function& function : o.functions) {
         // Functions of .text are subprograms, unless a lone one is all there is.
         if (function.section == o.text_section && (has_entry_sections || o.functions.size() > 1))
             continue;
-        auto program = Linker(o, core, function).run();
+        auto program = Linker(o, ext, core, function).run();
         if (program)
             o.object.programs.push_back(*std::move(program));
         else

@@ -4,8 +4,11 @@
 // Maps of an object. A BTF-defined map is a variable in section ".maps" whose struct type spells
 // the attributes: `__uint(x, N)` is a pointer to an array of N, `__type(x, T)` a pointer to T, and
 // `__array(values, T)` an array of pointers to T, initialised by relocations.
+#include <algorithm>
+#include <bit>
 #include <elf.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "opener.hpp"
 
@@ -68,6 +71,15 @@ private:
         return malformed(fmt::format("map \"{}\": {}", map, what), {.section = ".maps"});
     }
 
+    // The kernel takes whole pages, a power of two of them; sources often say bytes (libbpf too
+    // rounds up).
+    static std::uint32_t ring_size(std::uint32_t bytes) {
+        const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+        const std::uint64_t pages = std::bit_ceil((bytes + page - 1) / page);
+        return bytes == 0 || pages * page > UINT32_MAX ? bytes
+                                                       : static_cast<std::uint32_t>(pages * page);
+    }
+
     Result<void> add(const Section& section, const btf::SectionVariable& variable,
                      const std::string& name, std::uint64_t offset) {
         const std::uint32_t type = btf_.strip(btf_.target(variable.type));
@@ -83,6 +95,8 @@ private:
         SKEP_TRY(fill(map.def, type, name, false, values));
         if (map.def.kind == MapKind::Unspec)
             return bad(name, "it has no type");
+        if (map.def.kind == MapKind::Ringbuf || map.def.kind == MapKind::UserRingbuf)
+            map.def.max_entries = ring_size(map.def.max_entries);
         o_.map_at[{section.index, offset}] = index;
         ranges_[index] = {offset, offset + btf_.type(type).size_or_type};
         if (values)
@@ -264,6 +278,15 @@ bool is_data(std::string_view name, std::string_view base) {
     return name == base || (name.starts_with(base) && name[base.size()] == '.');
 }
 
+// libbpf asks for a mappable array where user space may name a variable.
+bool has_public_variable(const Opener& o, const Section& section) {
+    return o.object.btf != nullptr && o.object.btf->find(Kind::Datasec, section.name) &&
+           std::ranges::any_of(o.elf.symbols, [&section](const Symbol& symbol) {
+               return symbol.section == section.index && symbol.type == STT_OBJECT &&
+                      symbol.bind != STB_LOCAL && !symbol.hidden;
+           });
+}
+
 Result<void> add_data(Opener& o, const Section& section, bool read_only) {
     if (section.size > kMaxDataSize)
         return fail(ErrorCode::Limit,
@@ -276,7 +299,8 @@ Result<void> add_data(Opener& o, const Section& section, bool read_only) {
                           .max_entries = 1,
                           .flags = read_only ? 0x80U : 0U}, // BPF_F_RDONLY_PROG
                   .frozen = read_only};
-    map.def.flags |= 0x400; // BPF_F_MMAPABLE, as libbpf asks for
+    if (has_public_variable(o, section))
+        map.def.flags |= 0x400; // BPF_F_MMAPABLE
     map.contents.assign(section.data.begin(), section.data.end());
     map.contents.resize(section.size);
     if (o.object.btf != nullptr)

@@ -96,7 +96,7 @@ Result<void> Opener::add_function(std::uint32_t section, const Symbol& symbol) {
                          .section = section,
                          .start = static_cast<std::uint32_t>(symbol.value / 8),
                          .count = static_cast<std::uint32_t>(symbol.size / 8),
-                         .global = symbol.bind != STB_LOCAL});
+                         .global = symbol.bind != STB_LOCAL && !symbol.hidden});
     return {};
 }
 
@@ -116,15 +116,18 @@ Result<void> Opener::read_functions() {
     std::ranges::sort(functions, [](const Function& a, const Function& b) {
         return std::tie(a.section, a.start) < std::tie(b.section, b.start);
     });
+    std::map<std::pair<std::string_view, std::uint64_t>, std::uint32_t> types;
     for (const btf::FunctionInfo& info : ext.functions)
-        for (Function& function : functions)
-            if (elf.sections[function.section].name == info.section &&
-                info.offset == function.start * 8) {
-                function.type_id = info.type;
-                // Hidden functions are linked statically: verified with their callers.
-                if (object.btf->function_linkage(info.type) == btf::Linkage::Static)
-                    function.global = false;
-            }
+        types[{info.section, info.offset}] = info.type;
+    for (Function& function : functions) {
+        const auto found =
+            types.find({elf.sections[function.section].name, std::uint64_t{function.start} * 8});
+        if (found == types.end())
+            continue;
+        function.type_id = found->second;
+        if (object.btf->function_linkage(found->second) == btf::Linkage::Static)
+            function.global = false;
+    }
     return {};
 }
 

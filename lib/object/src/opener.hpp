@@ -39,6 +39,7 @@ struct Extern {
     std::uint32_t type_id = 0;        ///< a Var or Func of the object's BTF; 0: not known
     std::uint32_t offset = 0;         ///< into the .kconfig map's value
     std::uint32_t kernel_type_id = 0; ///< ksym: in the target BTF
+    std::optional<Error> unknown;     ///< kconfig: why it has no value; programs that use it fail
 };
 
 /// Everything known of the object between the steps of open().
