@@ -33,15 +33,15 @@ public:
             const btf::SectionVariable variable = btf_.section_variable(*datasec, i);
             const std::string name(btf_.name(variable.type));
             // Clang leaves offsets at 0 in the object; the symbols have them.
-            std::optional<std::uint64_t> offset;
+            const Symbol* found = nullptr;
             for (const Symbol& symbol : o_.elf.symbols)
                 if (symbol.section == section.index && symbol.name == name &&
                     symbol.type == STT_OBJECT)
-                    offset = symbol.value;
-            if (!offset)
+                    found = &symbol;
+            if (found == nullptr)
                 return malformed(fmt::format("map \"{}\" has no symbol", name),
                                  {.section = ".maps"});
-            SKEP_TRY(add(section, variable, name, *offset));
+            SKEP_TRY(add(section, variable, name, *found));
         }
         return {};
     }
@@ -81,7 +81,8 @@ private:
     }
 
     Result<void> add(const Section& section, const btf::SectionVariable& variable,
-                     const std::string& name, std::uint64_t offset) {
+                     const std::string& name, const Symbol& symbol) {
+        const std::uint64_t offset = symbol.value;
         const std::uint32_t type = btf_.strip(btf_.target(variable.type));
         if (btf_.kind(type) != Kind::Struct)
             return bad(name, fmt::format("its type is a {}, expected a struct",
@@ -95,10 +96,9 @@ private:
         SKEP_TRY(fill(map.def, type, name, false, values));
         if (map.def.kind == MapKind::Unspec)
             return bad(name, "it has no type");
-        if (map.def.kind == MapKind::Ringbuf || map.def.kind == MapKind::UserRingbuf)
-            map.def.max_entries = ring_size(map.def.max_entries);
         o_.map_at[{section.index, offset}] = index;
-        ranges_[index] = {offset, offset + btf_.type(type).size_or_type};
+        // The type's size leaves out `values[]`, the symbol's counts what is initialised.
+        ranges_[index] = {offset, offset + symbol.size};
         if (values)
             values_[index] = offset + *values;
         o_.object.maps.push_back(std::move(map));
@@ -122,6 +122,8 @@ private:
                 SKEP_TRY(read_number(def, member, name, inner));
             }
         }
+        if (def.kind == MapKind::Ringbuf || def.kind == MapKind::UserRingbuf)
+            def.max_entries = ring_size(def.max_entries);
         return {};
     }
 
