@@ -45,6 +45,10 @@ Result<void> check_identity(Bytes bytes) {
     if (header.e_shentsize != sizeof(Elf64_Shdr))
         return malformed(fmt::format("ELF section headers take {} bytes each, expected {}",
                                      header.e_shentsize, sizeof(Elf64_Shdr)));
+    // libelf hands out section headers in place.
+    if (header.e_shoff % alignof(Elf64_Shdr) != 0)
+        return malformed(fmt::format("ELF section headers are at {}, expected a multiple of {}",
+                                     header.e_shoff, alignof(Elf64_Shdr)));
     if (!in_range(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr), bytes.size()))
         return malformed(fmt::format("truncated: section headers at {}+{}, the file has {} bytes",
                                      header.e_shoff, header.e_shnum * sizeof(Elf64_Shdr),
