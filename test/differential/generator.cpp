@@ -153,9 +153,13 @@ private:
         const unsigned opcode = op::kStx | op::kAtomic | kSizes[log_size];
         if (which == 10) // load-acquire
             return {insn(opcode, number(), at.base, at.off, 0x100)};
-        Item made{insn(opcode, at.base, number(), at.off, which == 11 ? 0x110 : kOps[which])};
+        std::int32_t operation = which == 11 ? 0x110 : kOps[which];
+        // Linux 6.18 follows no precision through a fetch from the stack (docs/agreement.md).
+        if (at.base == isa::kFramePointer && which < 10 && (operation & 1) != 0)
+            operation = operation < 0xe0 ? operation & ~1 : 0;
+        Item made{insn(opcode, at.base, number(), at.off, operation)};
         // Linux 6.18 may leave the upper half of r0 as it was (docs/agreement.md): w0 = w0.
-        if (which == 9 && log_size == 2)
+        if (operation == 0xf1 && log_size == 2)
             made.push_back(insn(op::kAlu | 0xb8, 0, 0, 0, 0));
         return made;
     }
