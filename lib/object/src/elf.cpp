@@ -167,7 +167,7 @@ private:
                         {.section = section.name});
                 list.push_back(relocation);
             }
-            std::ranges::stable_sort(list, {}, &Relocation::offset);
+            std::ranges::sort(list, {}, &Relocation::offset);
         }
         return {};
     }

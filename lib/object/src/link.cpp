@@ -29,7 +29,7 @@ public:
         for (const Record& record : records)
             lists_[record.section].push_back(&record);
         for (auto& [section, list] : lists_)
-            std::ranges::stable_sort(list, {}, &Record::offset);
+            std::ranges::sort(list, {}, [](const Record* r) { return std::pair{r->offset, r}; });
     }
     /// Those inside a function.
     [[nodiscard]] std::span<const Record* const> in(const std::string& section,
