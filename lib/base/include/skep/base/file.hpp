@@ -41,7 +41,8 @@ Result<std::vector<std::byte>> read_file(const std::filesystem::path& path,
 /// Writes the file whole, or fails; an existing file is replaced.
 Result<void> write_file(const std::filesystem::path& path, Bytes contents);
 
-/// The failure of a system call: maps EPERM/EACCES, ENOENT and the rest to a code, and names the call.
+/// The failure of a system call: maps EPERM/EACCES, ENOENT and the rest to a code, and names the
+/// call.
 [[nodiscard]] Error os_error(int error_number, const std::string& what);
 
 } // namespace skep

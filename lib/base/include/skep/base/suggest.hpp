@@ -9,7 +9,8 @@
 
 namespace skep {
 
-/// The candidate nearest to `word` by edit distance, or "" if none is near enough to be a misspelling.
+/// The candidate nearest to `word` by edit distance, or "" if none is near enough to be a
+/// misspelling.
 [[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// `did you mean "x"?`, or "" if no candidate is near.

@@ -23,8 +23,8 @@ enum class RegionKind : std::uint8_t {
 };
 
 enum RegionFlags : std::uint8_t {
-    kReadOnly = 1,  ///< a store is a trap
-    kReleasable = 2,///< must be handed back; revoked when it is
+    kReadOnly = 1,   ///< a store is a trap
+    kReleasable = 2, ///< must be handed back; revoked when it is
 };
 
 /// A right to access [base, base + size): it travels with a pointer through moves, additions and

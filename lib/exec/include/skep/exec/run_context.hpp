@@ -54,20 +54,22 @@ struct RedirectOutcome {
 /// The host as programs see it. Every source of nondeterminism is here and can be fixed.
 struct Host {
     virtual ~Host() = default;
-    virtual std::uint64_t ktime_ns() noexcept = 0;      ///< CLOCK_MONOTONIC
-    virtual std::uint64_t boot_ns() noexcept = 0;       ///< CLOCK_BOOTTIME
+    virtual std::uint64_t ktime_ns() noexcept = 0; ///< CLOCK_MONOTONIC
+    virtual std::uint64_t boot_ns() noexcept = 0;  ///< CLOCK_BOOTTIME
     virtual std::uint64_t tai_ns() noexcept = 0;
     virtual std::uint64_t jiffies() noexcept = 0;
     virtual std::uint32_t random_u32() noexcept = 0;
-    virtual std::uint64_t pid_tgid() noexcept = 0;      ///< tgid << 32 | pid
-    virtual std::uint64_t uid_gid() noexcept = 0;       ///< gid << 32 | uid
+    virtual std::uint64_t pid_tgid() noexcept = 0; ///< tgid << 32 | pid
+    virtual std::uint64_t uid_gid() noexcept = 0;  ///< gid << 32 | uid
     virtual std::string_view comm() noexcept = 0;
     /// One formatted line of bpf_trace_printk / bpf_printk.
     virtual void printk(std::string_view text) noexcept = 0;
     /// A record of bpf_perf_event_output on a map, for a CPU. 0 or -errno.
-    virtual int perf_output(const void* map, std::uint32_t cpu, std::span<const std::byte> record) noexcept = 0;
+    virtual int perf_output(const void* map, std::uint32_t cpu,
+                            std::span<const std::byte> record) noexcept = 0;
     /// Fault-safe read of host memory for bpf_probe_read_*: 0 or -EFAULT, `to` zeroed on failure.
-    virtual int probe_read(void* to, std::uint64_t from, std::uint32_t size, bool user) noexcept = 0;
+    virtual int probe_read(void* to, std::uint64_t from, std::uint32_t size,
+                           bool user) noexcept = 0;
     virtual int probe_write(std::uint64_t to, const void* from, std::uint32_t size) noexcept = 0;
 };
 
@@ -84,16 +86,18 @@ struct RunContext {
     std::uint32_t cpu = 0;
     std::uint32_t numa_node = 0;
 
-    /// Set by a helper that returns a pointer (RetKind other than MapValueOrNull): what it points to.
+    /// Set by a helper that returns a pointer (RetKind other than MapValueOrNull): what it points
+    /// to.
     Capability returned{};
     std::uint32_t pending = 0; ///< Pending bits, handled and cleared by the engine after each call
     std::uint64_t released = 0;
-    Trap trap{};               ///< set by a helper to stop the run
+    Trap trap{}; ///< set by a helper to stop the run
 
     CallbackFn callback = nullptr; ///< set by the engine for the time of a run
     void* engine = nullptr;        ///< the engine's own state of the run
     /// The program in slot `index` of a prog array, as the engine's code object, or nullptr.
-    const void* (*tail_target)(RunContext* run, const void* map, std::uint32_t index) noexcept = nullptr;
+    const void* (*tail_target)(RunContext* run, const void* map,
+                               std::uint32_t index) noexcept = nullptr;
     void* runtime = nullptr; ///< for tail_target: the runtime's own state
 
     RedirectOutcome redirect{};
@@ -102,12 +106,12 @@ struct RunContext {
 
 /// A map as an engine sees it: one per map of the object, in the object's order.
 struct MapSlot {
-    void* map = nullptr;               ///< maps::Map *, the value that helpers expect
-    const void* def = nullptr;         ///< const spec::MapDef *
-    std::byte* values = nullptr;       ///< Map::direct_values()
-    std::uint32_t stride = 0;          ///< Map::direct_stride()
-    std::uint32_t direct_size = 0;     ///< bytes that lddw of a map value may reach from `values`
-    bool read_only = false;            ///< programs may not write it (BPF_F_RDONLY_PROG)
+    void* map = nullptr;           ///< maps::Map *, the value that helpers expect
+    const void* def = nullptr;     ///< const spec::MapDef *
+    std::byte* values = nullptr;   ///< Map::direct_values()
+    std::uint32_t stride = 0;      ///< Map::direct_stride()
+    std::uint32_t direct_size = 0; ///< bytes that lddw of a map value may reach from `values`
+    bool read_only = false;        ///< programs may not write it (BPF_F_RDONLY_PROG)
 };
 
 } // namespace skep::exec

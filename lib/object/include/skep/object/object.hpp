@@ -27,8 +27,9 @@ namespace skep::object {
 /// A map of the object and what it holds before the first run.
 struct ObjectMap {
     spec::MapDef def;
-    std::vector<std::byte> contents; ///< of .data, .rodata, .bss, .kconfig...: the one value; else empty
-    bool frozen = false;             ///< .rodata and .kconfig: read-only to programs and user space
+    std::vector<std::byte>
+        contents;        ///< of .data, .rodata, .bss, .kconfig...: the one value; else empty
+    bool frozen = false; ///< .rodata and .kconfig: read-only to programs and user space
     /// Initialisers in the source (`.values = {...}`): key to the name of a program (prog array) or
     /// of a map (map of maps).
     std::vector<std::pair<std::uint32_t, std::string>> slots;
@@ -48,7 +49,8 @@ struct OpenOptions {
     /// Types to relocate CO-RE accesses against; null: CO-RE programs fail to link, with a reason.
     std::shared_ptr<const btf::Btf> target_btf;
     std::string target_name = "none"; ///< where target_btf is from, for messages
-    /// Values of CONFIG_* and LINUX_KERNEL_VERSION for `.kconfig` externs, as in .config ("y", "n", "\"str\"", "42").
+    /// Values of CONFIG_* and LINUX_KERNEL_VERSION for `.kconfig` externs, as in .config ("y", "n",
+    /// "\"str\"", "42").
     std::map<std::string, std::string> kconfig;
     std::uint32_t kernel_version = 0; ///< KERNEL_VERSION(a,b,c) for LINUX_KERNEL_VERSION
 };
@@ -67,7 +69,7 @@ struct Object {
         Error error;
     };
     std::vector<Failed> failed;
-    std::vector<std::string> warnings; ///< legacy maps, unknown sections, ...
+    std::vector<std::string> warnings;   ///< legacy maps, unknown sections, ...
     std::shared_ptr<const btf::Btf> btf; ///< of the object; may be null
 
     /// The program of that name, or NotFound with a "did you mean" and the names there are.

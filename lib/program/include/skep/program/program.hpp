@@ -23,9 +23,9 @@ namespace skep {
 /// A function of a linked program. The first one is the program itself.
 struct Subprogram {
     std::string name;
-    std::uint32_t start = 0; ///< first slot
-    std::uint32_t end = 0;   ///< one past the last slot
-    bool global = false;     ///< not static in the source: verified by contract
+    std::uint32_t start = 0;   ///< first slot
+    std::uint32_t end = 0;     ///< one past the last slot
+    bool global = false;       ///< not static in the source: verified by contract
     std::uint32_t type_id = 0; ///< FUNC in the object's BTF; 0: not known
 };
 
@@ -78,9 +78,9 @@ struct Program {
     std::vector<Subprogram> subprograms; ///< by start; never empty
     std::vector<LineInfo> lines;         ///< by insn; may be empty
     std::vector<ExternRef> externs;
-    std::vector<Poisoned> poisoned; ///< by insn
-    std::shared_ptr<const btf::Btf> btf;                    ///< of the object; may be null
-    std::shared_ptr<const debuginfo::Variables> variables;  ///< from DWARF; may be null
+    std::vector<Poisoned> poisoned;                        ///< by insn
+    std::shared_ptr<const btf::Btf> btf;                   ///< of the object; may be null
+    std::shared_ptr<const debuginfo::Variables> variables; ///< from DWARF; may be null
     std::shared_ptr<const void> owner; ///< keeps what the string_views above point into alive
 
     /// The line that covers an instruction, or nullptr.
