@@ -207,6 +207,11 @@ private:
         compare_code(ours, **mine);
     }
 
+    static bool has_kernel_target(enum bpf_prog_type type) {
+        return type == BPF_PROG_TYPE_EXT || type == BPF_PROG_TYPE_TRACING ||
+               type == BPF_PROG_TYPE_LSM || type == BPF_PROG_TYPE_UNSPEC;
+    }
+
     // Loads this one program with libbpf, on a fresh object.
     void compare_code(const object::Object& ours, const Program& mine) {
         bpf_object* object = bpf_object__open_file(path_.c_str(), nullptr);
@@ -215,11 +220,14 @@ private:
             bpf_program__set_autoload(program, bpf_program__name(program) == mine.name);
         program = bpf_object__find_program_by_name(object, mine.name.c_str());
         // Attach targets are the kernel's affair, not the linker's.
-        if (bpf_program__type(program) == BPF_PROG_TYPE_EXT ||
-            bpf_program__type(program) == BPF_PROG_TYPE_TRACING ||
-            bpf_program__type(program) == BPF_PROG_TYPE_LSM ||
-            bpf_program__type(program) == BPF_PROG_TYPE_UNSPEC)
+        if (has_kernel_target(bpf_program__type(program))) {
+            if (libbpf_major_version() == 1 && libbpf_minor_version() < 3) {
+                ++count_.not_loaded; // It crashes when it loads a program whose type was changed.
+                bpf_object__close(object);
+                return;
+            }
             bpf_program__set_type(program, BPF_PROG_TYPE_SOCKET_FILTER);
+        }
         last_complaint.clear();
         captured().clear();
         const bool loaded = bpf_object__load(object) == 0;

@@ -172,6 +172,7 @@ Result<std::shared_ptr<const Program>> Object::program(const std::string& wanted
         if (failure.program == wanted)
             return std::unexpected(failure.error);
     std::vector<std::string> names;
+    names.reserve(programs.size());
     for (const auto& program : programs)
         names.push_back(program->name);
     std::string hint = did_you_mean(wanted, names);

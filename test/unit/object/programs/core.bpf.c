@@ -63,10 +63,12 @@ int types(void* ctx) {
            bpf_core_type_size(struct node___local) * 256;
 }
 
+#if __clang_major__ >= 15 // Clang 14 cannot ask this.
 SEC("raw_tp/matches")
 int matches(void* ctx) {
     return bpf_core_type_matches(struct node___local);
 }
+#endif
 
 SEC("raw_tp/ids")
 long ids(void* ctx) {
