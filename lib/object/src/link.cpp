@@ -63,6 +63,7 @@ public:
         program_.kernel_version = o_.object.kernel_version;
         program_.btf = o_.object.btf;
         program_.owner = o_.object.btf;
+        program_.variables = o_.variables;
         read_section_name();
         SKEP_TRY(append(entry_));
         SKEP_TRY(relocate(0));

@@ -140,6 +140,13 @@ Result<void> Opener::run(Bytes bytes) {
     SKEP_TRY(read_maps(*this));
     SKEP_TRY(read_externs(*this));
     read_globals(*this);
+    if (options.variables) {
+        auto read = debuginfo::Variables::parse(bytes);
+        if (read)
+            variables = *std::move(read);
+        else
+            object.warnings.push_back("debug information: " + read.error().to_string());
+    }
     link_programs(*this);
     return {};
 }

@@ -16,6 +16,7 @@
 #include "elf.hpp"
 #include "skep/btf/btf.hpp"
 #include "skep/btf/ext.hpp"
+#include "skep/debuginfo/variables.hpp"
 #include "skep/object/object.hpp"
 
 namespace skep::object {
@@ -48,6 +49,7 @@ struct Opener {
     Elf elf;
     Object object;
     btf::Ext ext;
+    std::shared_ptr<const debuginfo::Variables> variables;
     std::vector<Function> functions; ///< by section, then start
     std::map<std::uint32_t, std::string_view> symbol_of_extern;
     std::unordered_map<std::string_view, Extern> externs;

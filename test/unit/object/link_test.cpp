@@ -5,6 +5,7 @@
 
 #include "objects.hpp"
 #include "skep/btf/btf.hpp"
+#include "skep/debuginfo/variables.hpp"
 
 namespace skep::object {
 namespace {
@@ -185,6 +186,18 @@ TEST(link, weak_kernel_function_is_an_extern_or_null) {
     EXPECT_EQ(unresolved->externs[0].name, "bpf_absent");
     EXPECT_TRUE(unresolved->externs[0].weak);
     EXPECT_TRUE(unresolved->externs[0].function);
+}
+
+TEST(object, variables_are_read_when_asked_for) {
+    EXPECT_EQ(program_of(whole(), "last")->variables, nullptr);
+    OpenOptions options;
+    options.variables = true;
+    const auto program = program_of(open_object("whole.o", options), "main_program");
+    ASSERT_NE(program->variables, nullptr);
+    const auto live = program->variables->at("xdp.frags", 0);
+    ASSERT_EQ(live.size(), 1U);
+    EXPECT_EQ(live[0].variable->name, "ctx");
+    EXPECT_EQ(live[0].variable->type, "struct xdp_md *");
 }
 
 TEST(object, unknown_program_has_a_suggestion) {

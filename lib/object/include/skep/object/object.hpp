@@ -53,6 +53,9 @@ struct OpenOptions {
     /// "\"str\"", "42").
     std::map<std::string, std::string> kconfig;
     std::uint32_t kernel_version = 0; ///< KERNEL_VERSION(a,b,c) for LINUX_KERNEL_VERSION
+    /// Also read DWARF into Program::variables. Off: reading it costs more than linking does.
+    /// Unreadable DWARF is a warning.
+    bool variables = false;
 };
 
 /// A BPF object file, opened and linked. Programs that could not be linked (CO-RE, externs) are in
