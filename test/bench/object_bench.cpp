@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
     options.target_name = "the running kernel";
     if (const auto bytes = read_file("/sys/kernel/btf/vmlinux")) {
         fmt::print("{:>9} bytes {:>8.2f} ms  vmlinux BTF\n", bytes->size(),
-                   median_ms([&] { (void)btf::Btf::parse(*bytes); }));
+                   median_ms([&] { return btf::Btf::parse(*bytes).has_value(); }));
         if (auto btf = btf::Btf::parse(*bytes))
             options.target_btf = *std::move(btf);
     }
@@ -53,7 +53,8 @@ int main(int argc, char** argv) {
         for (const auto& program : opened->programs)
             insns += program->insns.size();
         fmt::print("{:>9} bytes {:>8.2f} ms  {:>4} programs {:>7} instructions {:>3} failed  {}\n",
-                   bytes->size(), median_ms([&] { (void)object::open(*bytes, options); }),
+                   bytes->size(),
+                   median_ms([&] { return object::open(*bytes, options).has_value(); }),
                    opened->programs.size(), insns, opened->failed.size(), argv[i]);
     }
     return 0;

@@ -85,7 +85,8 @@ namespace {
 
 std::string last_complaint; // NOLINT: libbpf's print callback takes no argument of ours
 
-int keep_complaint(enum libbpf_print_level level, const char* format, va_list list) {
+[[gnu::format(printf, 2, 0)]] int keep_complaint(enum libbpf_print_level level, const char* format,
+                                                 va_list list) {
     char text[512];
     std::vsnprintf(text, sizeof text, format, list);
     if (level == LIBBPF_WARN && last_complaint.empty())
@@ -317,8 +318,8 @@ int main(int argc, char** argv) {
     options.kconfig = read_config(argv[1]);
     options.kernel_version = (6U << 16) + (18U << 8);
     if (bytes)
-        if (auto btf = btf::Btf::parse(*bytes))
-            options.target_btf = *std::move(btf);
+        if (auto types = skep::btf::Btf::parse(*bytes))
+            options.target_btf = *std::move(types);
     libbpf_set_print(keep_complaint);
     Count count;
     for (int i = 2; i < argc; ++i)

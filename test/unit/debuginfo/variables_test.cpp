@@ -28,9 +28,9 @@ const Variable* find(const Variables& all, const std::string& function, const st
     return found == all.all().end() ? nullptr : &*found;
 }
 
-class variables_of : public testing::TestWithParam<std::string> {};
+class VariablesOf : public testing::TestWithParam<std::string> {};
 
-TEST_P(variables_of, parameter_starts_in_its_register) {
+TEST_P(VariablesOf, parameter_starts_in_its_register) {
     const auto all = variables(GetParam());
     const Variable* ctx = find(*all, "entry", "ctx");
     ASSERT_NE(ctx, nullptr);
@@ -44,7 +44,7 @@ TEST_P(variables_of, parameter_starts_in_its_register) {
     EXPECT_EQ(ctx->locations[0].number, 1);
 }
 
-TEST_P(variables_of, array_lives_in_the_frame) {
+TEST_P(VariablesOf, array_lives_in_the_frame) {
     const auto all = variables(GetParam());
     const Variable* table = find(*all, "entry", "table");
     ASSERT_NE(table, nullptr);
@@ -54,7 +54,7 @@ TEST_P(variables_of, array_lives_in_the_frame) {
     EXPECT_EQ(table->locations[0].value, 0);
 }
 
-TEST_P(variables_of, constant_needs_no_place) {
+TEST_P(VariablesOf, constant_needs_no_place) {
     const auto all = variables(GetParam());
     const Variable* always = find(*all, "entry", "always");
     ASSERT_NE(always, nullptr);
@@ -63,7 +63,7 @@ TEST_P(variables_of, constant_needs_no_place) {
     EXPECT_EQ(always->locations[0].value, 42);
 }
 
-TEST_P(variables_of, inlined_function_keeps_its_name) {
+TEST_P(VariablesOf, inlined_function_keeps_its_name) {
     const auto all = variables(GetParam());
     const Variable* input = find(*all, "entry", "input");
     ASSERT_NE(input, nullptr);
@@ -71,7 +71,7 @@ TEST_P(variables_of, inlined_function_keeps_its_name) {
     EXPECT_TRUE(input->parameter);
 }
 
-TEST_P(variables_of, sections_do_not_mix) {
+TEST_P(VariablesOf, sections_do_not_mix) {
     const auto all = variables(GetParam());
     std::vector<std::string> functions;
     for (const Variables::Live& live : all->at("tc", 0))
@@ -81,7 +81,7 @@ TEST_P(variables_of, sections_do_not_mix) {
     EXPECT_EQ(find(*all, "helper", "level")->section, ".text");
 }
 
-INSTANTIATE_TEST_SUITE_P(dwarf, variables_of, testing::Values("scopes.o", "scopes_4.o"));
+INSTANTIATE_TEST_SUITE_P(dwarf, VariablesOf, testing::Values("scopes.o", "scopes_4.o"));
 
 TEST(variables, object_without_dwarf_has_none) {
     EXPECT_TRUE(variables("none.o")->all().empty());
