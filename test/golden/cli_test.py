@@ -78,6 +78,11 @@ def main():
                     print("  expected: " + line)
                 for line in actual:
                     print("  actual:   " + line)
+                # A filter hides why: show what came in front of it.
+                if "|" in text:
+                    first = text.split("|")[0].replace("2>&1", "")
+                    for line in run(first, folder, environment)[-30:]:
+                        print("  unfiltered: " + line)
     if update:
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(out[:-1]) + "\n")

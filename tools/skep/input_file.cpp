@@ -77,7 +77,7 @@ Result<std::vector<std::byte>> compiled(const Console& console, const InputOptio
 void add_input_options(CLI::App& verb, InputOptions& options) {
     verb.add_option("FILE", options.file, "A BPF object, or a .c file")->required();
     verb.add_option("--btf", options.btf,
-                    "Relocate against this BTF file (default: the running kernel's; none)");
+                    "Relocate against this BTF or ELF file (default: the running kernel's; none)");
     verb.add_option("--cpu-version", options.cpu, "For .c files: instruction set, v1 to v4")
         ->capture_default_str();
     verb.add_option("-I,--include", options.includes, "For .c files: look for headers here first");

@@ -7,6 +7,7 @@
 #include "skep/base/file.hpp"
 #include "skep/btf/btf.hpp"
 #include "skep/btf/dump_c.hpp"
+#include "skep/object/object.hpp"
 #include "skep/spec/helper.hpp"
 
 namespace skep::tool {
@@ -14,12 +15,21 @@ namespace {
 
 Result<std::shared_ptr<const btf::Btf>> read_btf(const std::filesystem::path& path) {
     const auto bytes = SKEP_TRY(read_file(path));
-    auto parsed = btf::Btf::parse(bytes);
-    if (!parsed) {
-        Error error = std::move(parsed).error();
+    const auto at_path = [&path](Error error) {
         error.place.file = path.string();
         return std::unexpected(std::move(error));
+    };
+    Bytes raw = bytes;
+    if (as_text(raw).starts_with("\x7f"
+                                 "ELF")) {
+        auto section = object::btf_section(raw);
+        if (!section)
+            return at_path(std::move(section).error());
+        raw = *section;
     }
+    auto parsed = btf::Btf::parse(raw);
+    if (!parsed)
+        return at_path(std::move(parsed).error());
     return parsed;
 }
 

@@ -36,12 +36,19 @@ Result<void> check_identity(Bytes bytes) {
     if (bytes.size() < sizeof(Elf64_Ehdr))
         return malformed(fmt::format("truncated: {} bytes, the ELF header takes {}", bytes.size(),
                                      sizeof(Elf64_Ehdr)));
-    const auto header = load<Elf64_Ehdr>(bytes.data());
+    return {};
+}
+
+Result<void> check_bpf(const Elf64_Ehdr& header) {
     if (header.e_machine != kMachineBpf && header.e_machine != EM_NONE)
         return malformed(
             fmt::format("ELF machine is {}, expected {} (BPF)", header.e_machine, kMachineBpf), {});
     if (header.e_type != ET_REL)
         return malformed(fmt::format("ELF type is {}, expected 1 (relocatable)", header.e_type));
+    return {};
+}
+
+Result<void> check_section_headers(const Elf64_Ehdr& header, Bytes bytes) {
     if (header.e_shentsize != sizeof(Elf64_Shdr))
         return malformed(fmt::format("ELF section headers take {} bytes each, expected {}",
                                      header.e_shentsize, sizeof(Elf64_Shdr)));
@@ -60,6 +67,9 @@ class Reader {
 public:
     Result<Elf> run(Bytes bytes) {
         SKEP_TRY(check_identity(bytes));
+        const auto header = load<Elf64_Ehdr>(bytes.data());
+        SKEP_TRY(check_bpf(header));
+        SKEP_TRY(check_section_headers(header, bytes));
         elf_.bytes.assign(bytes.begin(), bytes.end());
         elf_version(EV_CURRENT);
         const ElfHandle handle(
@@ -191,6 +201,32 @@ const std::vector<Relocation>& Elf::relocations_of(std::uint32_t section) const 
 
 Result<Elf> read_elf(Bytes bytes) {
     return Reader().run(bytes);
+}
+
+Result<Bytes> btf_section(Bytes bytes) {
+    SKEP_TRY(check_identity(bytes));
+    const auto header = load<Elf64_Ehdr>(bytes.data());
+    SKEP_TRY(check_section_headers(header, bytes));
+    const auto section = [&](std::uint32_t index) {
+        return load<Elf64_Shdr>(bytes.data() + header.e_shoff + index * sizeof(Elf64_Shdr));
+    };
+    const auto contents = [&](const Elf64_Shdr& found) {
+        const bool there =
+            found.sh_type != SHT_NOBITS && in_range(found.sh_offset, found.sh_size, bytes.size());
+        return there ? bytes.subspan(found.sh_offset, found.sh_size) : Bytes{};
+    };
+    if (header.e_shstrndx >= header.e_shnum)
+        return malformed("the ELF file has no section names");
+    const std::string_view names = as_text(contents(section(header.e_shstrndx)));
+    for (std::uint32_t i = 0; i < header.e_shnum; ++i) {
+        const Elf64_Shdr found = section(i);
+        const std::string_view name =
+            names.substr(std::min<std::size_t>(found.sh_name, names.size()));
+        if (name.substr(0, name.find('\0')) == ".BTF" && found.sh_type == SHT_PROGBITS)
+            return contents(found);
+    }
+    return fail(ErrorCode::NotFound, "the ELF file has no section .BTF", {},
+                "compile with -g (skep compile does), or a kernel with CONFIG_DEBUG_INFO_BTF");
 }
 
 } // namespace skep::object

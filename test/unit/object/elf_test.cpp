@@ -56,6 +56,26 @@ TEST(elf, linked_program_is_refused) {
     EXPECT_EQ(refusal(bytes), "ELF type is 2, expected 1 (relocatable)");
 }
 
+TEST(elf, btf_is_found_in_any_elf_file) {
+    auto bytes = read_file(path_of("core_v3.o")).value_or(std::vector<std::byte>());
+    const auto raw = btf_section(bytes);
+    ASSERT_TRUE(raw) << raw.error().message;
+    EXPECT_EQ(load<std::uint16_t>(raw->data()), 0xeb9f);
+    put(bytes, offsetof(Elf64_Ehdr, e_machine), std::uint16_t{EM_X86_64});
+    put(bytes, offsetof(Elf64_Ehdr, e_type), std::uint16_t{ET_EXEC});
+    EXPECT_EQ(btf_section(bytes)->size(), raw->size());
+    put(bytes, offsetof(Elf64_Ehdr, e_shstrndx), std::uint16_t{0xff00});
+    EXPECT_EQ(btf_section(bytes).error().message, "the ELF file has no section names");
+}
+
+TEST(elf, missing_btf_is_told) {
+    const auto text = btf_section(as_bytes("BTF"));
+    EXPECT_EQ(text.error().message, "not an ELF file: it does not start with 0x7f \"ELF\"");
+    auto bytes = legacy();
+    EXPECT_EQ(btf_section(Bytes(bytes).first(30)).error().message,
+              "truncated: 30 bytes, the ELF header takes 64");
+}
+
 // The file offset of the contents of a section.
 std::size_t contents_of(const std::vector<std::byte>& bytes, std::string_view name) {
     const auto elf = read_elf(bytes);

@@ -87,6 +87,10 @@ struct Object {
 /// Opens an ELF object of EM_BPF, little-endian, as clang 11 to 19 writes it. Reads all it needs:
 /// the bytes may go away afterwards. Hostile input gives an Error, never a crash.
 Result<Object> open(Bytes elf, const OpenOptions& options = {});
+
+/// The section .BTF of any little-endian 64-bit ELF file: a BPF object, a vmlinux, a module. Points
+/// into `elf`. NotFound if there is none; Malformed if `elf` is no such file.
+Result<Bytes> btf_section(Bytes elf);
 Result<Object> open_file(const std::filesystem::path& path, const OpenOptions& options = {});
 
 } // namespace skep::object
