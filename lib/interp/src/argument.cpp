@@ -100,7 +100,7 @@ bool Checker::dynptr(std::size_t arg, bool out) const noexcept {
     if (!memory(arg, kDynptrBytes, !out, out))
         return false;
     const std::size_t slot = (address - at.base) / 8;
-    Capability* spilled = &machine.frames[at.id].spilled[slot];
+    Capability* spilled = &machine.frame(at.id).spilled[slot];
     const Capability mark{.base = address, .kind = RegionKind::Object, .id = 0xd};
     if (out) {
         spilled[0] = spilled[1] = mark;

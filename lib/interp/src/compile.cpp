@@ -84,6 +84,7 @@ bool enter(Machine& machine, RegFile& regs) noexcept {
     regs.caps.fill(M == Mode::Checked ? kUnset : Capability{});
     regs.values.fill(0);
     machine.open_frame(M == Mode::Checked);
+    machine.frame().return_to = nullptr;
     regs.values[1] = machine.context_address;
     regs.caps[1] = {.base = machine.context_address, .kind = RegionKind::Context};
     regs.values[10] = machine.frame().base() + isa::kMaxStackDepth;

@@ -42,20 +42,27 @@ static_assert(sizeof(Capability) == 2 * sizeof(std::uint64_t));
 
 inline constexpr Capability kUnset{.kind = RegionKind::Unset};
 
-/// The stack of one function call and what its return restores.
+/// The stack of one function call and what its return restores. A Frame begins its life in
+/// Machine::memory with nothing initialised; open_frame() says what is written.
 struct alignas(16) Frame {
     std::array<std::byte, isa::kMaxStackDepth> stack;
     std::array<std::uint8_t, kStackSlots> written; ///< a bit per byte
-    std::array<Capability, kStackSlots> spilled;   ///< of 8-byte slots; valid where written
+    std::array<Capability, kStackSlots> spilled;   ///< of slots with a written byte
     std::array<std::uint64_t, 5> saved_values;     ///< r6 to r10 of the caller
-    std::array<Capability, 5> saved_caps;
-    const Slot* return_to = nullptr; ///< nullptr: leaves execute()
-    const CodeImpl* return_code = nullptr;
-    std::int64_t return_count = 0; ///< instructions of the caller before return_to
-    std::uint64_t may_goto = 0;
+    std::array<Capability, 5> saved_caps;          ///< valid if return_to is set
+    const Slot* return_to;                         ///< nullptr: leaves execute()
+    const CodeImpl* return_code;                   ///< valid if return_to is set
+    std::int64_t return_count;                     ///< instructions of the caller before return_to
+    std::uint64_t may_goto;                        ///< iterations left
 
     [[nodiscard]] std::uint64_t base() const noexcept {
         return reinterpret_cast<std::uint64_t>(stack.data());
+    }
+    template <class Visit>
+    void for_each_spilled(const Visit& visit) noexcept {
+        for (std::size_t i = 0; i < spilled.size(); ++i)
+            if (written[i] != 0)
+                visit(spilled[i]);
     }
     [[nodiscard]] Capability capability(std::uint32_t number) const noexcept {
         return {
@@ -77,9 +84,14 @@ struct Machine {
     bool foreign_spill = false; ///< a stack pointer was stored outside its own frame
     std::uint64_t context_address = 0;
     std::uint64_t result = 0;
-    std::array<Frame, isa::kMaxCallFrames> frames;
+    /// Of all frames. Bytes, because defaults in Frame's members would initialise 13 KB in every
+    /// run, which costs more than most programs do.
+    alignas(Frame) std::array<std::byte, isa::kMaxCallFrames * sizeof(Frame)> memory;
 
-    [[nodiscard]] Frame& frame() noexcept { return frames[depth]; }
+    [[nodiscard]] Frame& frame(std::uint32_t number) noexcept {
+        return reinterpret_cast<Frame*>(memory.data())[number];
+    }
+    [[nodiscard]] Frame& frame() noexcept { return frame(depth); }
     [[nodiscard]] exec::Trap& trap() noexcept { return run->trap; }
 
     void open_frame(bool checked) noexcept;

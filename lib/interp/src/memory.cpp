@@ -169,7 +169,7 @@ std::byte* reach(Machine& machine, const Capability& cap, const Access& access) 
         return nullptr;
     }
     if (cap.kind == RegionKind::Stack) {
-        Frame& frame = machine.frames[cap.id];
+        Frame& frame = machine.frame(cap.id);
         const auto offset = static_cast<std::uint32_t>(access.address - cap.base);
         if (access.write) {
             mark_written(frame, offset, access.size);
@@ -211,7 +211,7 @@ bool slow_load(Machine& machine, RegFile& regs, const Slot& slot, std::uint32_t 
         value = read_value(bytes, size, extend);
         const std::uint64_t offset = address - cap.base;
         if (cap.kind == RegionKind::Stack && size == 8 && offset % 8 == 0)
-            loaded = machine.frames[cap.id].spilled[offset / 8];
+            loaded = machine.frame(cap.id).spilled[offset / 8];
     }
     regs.value(slot.dst) = value;
     regs.cap(slot.dst) = loaded;
@@ -240,7 +240,7 @@ bool slow_store(Machine& machine, RegFile& regs, const Slot& slot, std::uint32_t
     std::memcpy(bytes, &value, size); // Little-endian: the low bytes come first.
     const std::uint64_t offset = address - cap.base;
     if (cap.kind == RegionKind::Stack && size == 8 && offset % 8 == 0) {
-        machine.frames[cap.id].spilled[offset / 8] = stored;
+        machine.frame(cap.id).spilled[offset / 8] = stored;
         machine.foreign_spill |= stored.kind == RegionKind::Stack && stored.id != cap.id;
     }
     return true;
@@ -302,7 +302,7 @@ bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
 }
 
 void Machine::open_frame(bool checked) noexcept {
-    Frame& opened = frames[depth];
+    Frame& opened = frame();
     opened.may_goto = std::uint64_t{8} << 20; // BPF_MAX_LOOPS
     if (!checked)
         return;
@@ -317,9 +317,10 @@ void Machine::open_frame(bool checked) noexcept {
 
 void Machine::forget_frame(std::uint32_t number) noexcept {
     for (std::uint32_t i = 0; i < number; ++i)
-        for (Capability& cap : frames[i].spilled)
+        frame(i).for_each_spilled([number](Capability& cap) {
             if (cap.kind == RegionKind::Stack && cap.id == number)
                 cap = {};
+        });
 }
 
 void Machine::revoke() noexcept {
@@ -333,8 +334,9 @@ void Machine::revoke() noexcept {
     for (RegFile* file = regs; file != nullptr; file = file->below)
         std::ranges::for_each(file->caps, sweep);
     for (std::uint32_t i = 0; i <= depth; ++i) {
-        std::ranges::for_each(frames[i].spilled, sweep);
-        std::ranges::for_each(frames[i].saved_caps, sweep);
+        frame(i).for_each_spilled(sweep);
+        if (frame(i).return_to != nullptr)
+            std::ranges::for_each(frame(i).saved_caps, sweep);
     }
     run->pending = 0;
 }

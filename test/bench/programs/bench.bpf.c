@@ -74,12 +74,16 @@ SEC("xdp") int branches(struct xdp_md *ctx) {
 
 SEC("xdp") int packet(struct xdp_md *ctx) {
     unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-    if (data + 54 > end)
-        return 1;
-    __u32 proto = data[12] << 8 | data[13], sum = proto;
-    for (int i = 26; i < 34; i += 2)
-        sum += data[i] << 8 | data[i + 1];
-    sum += *(__u16 *)(data + 34) + *(__u16 *)(data + 36) + *(__u32 *)(data + 38);
+    __u32 sum = 0;
+    // Sixteen headers, one behind the other: one alone takes less than the kernel's clock tells.
+    for (int n = 0; n < 16; n++, data += 54) {
+        if (data + 54 > end)
+            return 1;
+        sum += data[12] << 8 | data[13];
+        for (int i = 26; i < 34; i += 2)
+            sum += data[i] << 8 | data[i + 1];
+        sum += *(__u16 *)(data + 34) + *(__u16 *)(data + 36) + *(__u32 *)(data + 38);
+    }
     return sum;
 }
 
@@ -127,15 +131,16 @@ SEC("xdp") int hash_update(struct xdp_md *ctx) {
 }
 
 SEC("xdp") int primes(struct xdp_md *ctx) {
-    __u32 count = 0;
-    for (__u32 n = 3; n < 100; n += 2) {
+    __u32 count = 0, first = 3 + ctx->rx_queue_index; // Not known to the compiler.
+    for (__u32 i = 0; i < 49; i++) {
+        __u32 n = first + 2 * i;
         __u32 prime = 1;
         for (__u32 d = 3; d < 10; d += 2)
             if (n % d == 0 && n != d)
                 prime = 0;
         count += prime;
     }
-    return count + ctx->rx_queue_index;
+    return count;
 }
 
 #define ROTATE(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
