@@ -71,6 +71,11 @@ const CodeImpl* tail_target(Machine& machine, RegFile& regs, bool checked) noexc
     const auto* code = static_cast<const CodeImpl*>(static_cast<const Code*>(target));
     if ((code->mode == Mode::Checked) != checked)
         return nullptr;
+    if (code->program().type != machine.code->program().type) {
+        set_trap(machine, TrapKind::BadCall, {}, {.helper = kTailCallId},
+                 "the program in the slot is of another type");
+        return nullptr;
+    }
     ++machine.tail_calls;
     return code;
 }

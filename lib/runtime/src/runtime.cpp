@@ -9,12 +9,10 @@
 #include "host.hpp"
 #include "make_maps.hpp"
 #include "skep/base/suggest.hpp"
+#include "skep/helpers/helpers.hpp"
 #include "skep/interp/interp.hpp"
 #include "skep/maps/epoch.hpp"
 #include "skep/maps/slots.hpp"
-#ifdef SKEP_HAVE_HELPERS
-#include "skep/helpers/helpers.hpp"
-#endif
 
 namespace skep::runtime {
 
@@ -50,12 +48,7 @@ const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_
 }
 
 const exec::HelperTable& standard_helpers() noexcept {
-#ifdef SKEP_HAVE_HELPERS
     return helpers::table();
-#else
-    static constexpr exec::HelperTable kNone;
-    return kNone;
-#endif
 }
 
 std::size_t index_of(const object::Object& object, const std::string& name) {
@@ -181,6 +174,10 @@ const Program& LoadedProgram::program() const noexcept {
 
 RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu) const noexcept {
     Runtime::State& owner = *state_->owner;
+    if (context.layout().type != state_->program->type)
+        return {.trap = {.kind = exec::TrapKind::BadContext,
+                         .program = state_->program.get(),
+                         .detail = "the context is of another program type"}};
     // Values that the program looks up stay valid until it returns.
     const maps::EpochGuard guard;
     exec::RunContext run;

@@ -102,6 +102,32 @@ TEST(runtime, prog_array_slots_are_filled) {
     EXPECT_EQ(run(**runtime, "main").retval, 9U);
 }
 
+TEST(runtime, a_tail_call_stays_within_the_program_type) {
+    object::Object object;
+    auto table = array("table", 4, 4, MapKind::ProgArray);
+    table.slots = {{2, "target"}};
+    object.maps = {table};
+    const auto other = std::make_shared<Program>(*program("target", "r0 = 9\nexit\n"));
+    other->type = spec::ProgramType::SchedCls;
+    object.programs = {program("main", "r2 = map[id:0]\nr3 = 2\ncall 12\nr0 = 1\nexit\n"), other};
+    const auto runtime = Runtime::load(object);
+    ASSERT_TRUE(runtime) << runtime.error().to_string();
+    const RunResult result = run(**runtime, "main");
+    EXPECT_EQ(result.trap.kind, exec::TrapKind::BadCall);
+    EXPECT_STREQ(result.trap.detail, "the program in the slot is of another type");
+}
+
+TEST(runtime, the_context_must_fit_the_program) {
+    object::Object object;
+    object.programs = {program("main", "r0 = *(u32 *)(r1 +150)\nexit\n")};
+    const auto runtime = Runtime::load(object);
+    ASSERT_TRUE(runtime) << runtime.error().to_string();
+    exec::Context context(**context_of(spec::ProgramType::SchedCls));
+    const RunResult result = (*runtime)->program("main")->run(context);
+    EXPECT_EQ(result.trap.kind, exec::TrapKind::BadContext);
+    EXPECT_STREQ(result.trap.detail, "the context is of another program type");
+}
+
 TEST(runtime, maps_of_maps_are_filled) {
     object::Object object;
     auto outer = array("outer", 4, 2, MapKind::ArrayOfMaps);

@@ -65,7 +65,8 @@ class Runtime;
 class LoadedProgram {
 public:
     [[nodiscard]] const Program& program() const noexcept;
-    /// Runs once. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a time.
+    /// Runs once. The context's layout must be that of the program's type, or the result is a
+    /// BadContext trap. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a time.
     RunResult run(exec::Context& context, std::uint32_t cpu = 0) const noexcept;
 
     struct State;
