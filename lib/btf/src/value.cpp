@@ -66,23 +66,11 @@ private:
 
     void integer(std::uint32_t id, Bytes bytes) {
         const IntInfo info = btf_.integer(id);
-        if (info.bit_offset != 0 || info.bits % 8 != 0 || info.bits == 128)
-            return bit_field(bytes, info.bit_offset, info.bits);
-        std::uint64_t value = 0;
-        std::memcpy(&value, bytes.data(), std::min<std::size_t>(bytes.size(), info.bits / 8));
-        const auto extended =
-            static_cast<std::int64_t>(value << (64 - info.bits)) >> (64 - info.bits);
-        if (info.is_bool)
-            visitor_.boolean(value != 0);
-        else if (info.is_char)
-            visitor_.character(static_cast<char>(value));
-        else if (info.is_signed)
-            visitor_.integer(extended);
-        else
-            visitor_.natural(value);
+        bit_field(id, bytes, info.bit_offset, info.bits);
     }
 
-    void bit_field(Bytes bytes, std::uint32_t offset, std::uint32_t bits) {
+    /// Bits [offset, offset + bits) of a member of that type; `bits` is at most 128.
+    void bit_field(std::uint32_t id, Bytes bytes, std::uint32_t offset, std::uint32_t bits) {
         unsigned __int128 value = 0;
         for (std::uint32_t i = 0; i < bits; ++i) {
             const std::uint32_t at = offset + i;
@@ -90,7 +78,18 @@ private:
                              ((std::to_integer<unsigned>(bytes[at / 8]) >> (at % 8)) & 1) != 0;
             value |= static_cast<unsigned __int128>(set ? 1 : 0) << i;
         }
-        visitor_.bits(static_cast<std::uint64_t>(value >> 64), static_cast<std::uint64_t>(value));
+        const auto low = static_cast<std::uint64_t>(value);
+        if (bits == 0 || bits > 64 || btf_.kind(id) != Kind::Int)
+            return visitor_.bits(static_cast<std::uint64_t>(value >> 64), low);
+        const IntInfo info = btf_.integer(id);
+        if (info.is_bool)
+            visitor_.boolean(low != 0);
+        else if (info.is_char && bits == 8)
+            visitor_.character(static_cast<char>(low));
+        else if (info.is_signed)
+            visitor_.integer(static_cast<std::int64_t>(low << (64 - bits)) >> (64 - bits));
+        else
+            visitor_.natural(low);
     }
 
     void enumerator(std::uint32_t id, Bytes bytes) {
@@ -158,7 +157,7 @@ private:
             }
             if (parts_-- == 0)
                 return fail(ErrorCode::Limit, "the type has too many parts to be shown");
-            bit_field(bytes, m.bit_offset, std::min(m.bit_size, 128U));
+            bit_field(btf_.strip(m.type), bytes, m.bit_offset, std::min(m.bit_size, 128U));
         }
         visitor_.end_struct();
         return {};
@@ -180,93 +179,6 @@ private:
     std::uint64_t parts_;
 };
 
-/// Indents like bpftool: a line for each member, none for the elements of an array.
-class TextVisitor final : public ValueVisitor {
-public:
-    std::string text;
-
-    void begin_struct() override { begin('{'); }
-    void end_struct() override { end('}'); }
-    void begin_array() override { begin('['); }
-    void end_array() override { end(']'); }
-    void member(std::string_view name) override {
-        comma();
-        line();
-        quote(name);
-        text += ": ";
-        comma_ = false;
-    }
-    void integer(std::int64_t value) override { put(fmt::format("{}", value)); }
-    void natural(std::uint64_t value) override { put(fmt::format("{}", value)); }
-    void bits(std::uint64_t high, std::uint64_t low) override {
-        put(high != 0 ? fmt::format("0x{:x}{:016x}", high, low) : fmt::format("0x{:x}", low));
-    }
-    void boolean(bool value) override { put(value ? "true" : "false"); }
-    void character(char value) override {
-        if (value < 0x20 || value > 0x7e)
-            return put(fmt::format("0x{:x}", static_cast<unsigned char>(value)));
-        comma();
-        quote({&value, 1});
-        comma_ = true;
-    }
-    void string(std::string_view value) override {
-        comma();
-        quote(value);
-        comma_ = true;
-    }
-    void floating(double value) override { put(fmt::format("{}", value)); }
-    void pointer(std::uint64_t value) override { put(fmt::format("\"0x{:x}\"", value)); }
-    void enumerator(std::string_view name, std::int64_t value) override {
-        if (name.empty())
-            return integer(value);
-        string(name);
-    }
-    void opaque(Bytes bytes) override { put(fmt::format("\"({} bytes)\"", bytes.size())); }
-
-private:
-    void put(const std::string& value) {
-        comma();
-        text += value;
-        comma_ = true;
-    }
-    void begin(char bracket) {
-        comma();
-        text += bracket;
-        ++depth_;
-        comma_ = false;
-    }
-    void end(char bracket) {
-        --depth_;
-        if (comma_)
-            line();
-        text += bracket;
-        comma_ = true;
-    }
-    void comma() {
-        if (comma_)
-            text += ',';
-    }
-    void line() {
-        text += '\n';
-        text.append(depth_ * 4, ' ');
-    }
-    // Names of hostile BTF may hold anything.
-    void quote(std::string_view value) {
-        text += '"';
-        for (const char c : value)
-            if (c == '"' || c == '\\')
-                text += {'\\', c};
-            else if (static_cast<unsigned char>(c) < 0x20)
-                text += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-            else
-                text += c;
-        text += '"';
-    }
-
-    std::size_t depth_ = 0;
-    bool comma_ = false;
-};
-
 } // namespace
 
 Result<void> visit_value(const Btf& btf, std::uint32_t id, Bytes bytes, ValueVisitor& visitor) {
@@ -282,12 +194,6 @@ Result<void> visit_value(const Btf& btf, std::uint32_t id, Bytes bytes, ValueVis
                     fmt::format("{} bytes given, BTF type {} ({}) takes {}", bytes.size(), id,
                                 kind_name(btf.kind(id)), *size));
     return Walk(btf, bytes, visitor).value(id, bytes.first(*size));
-}
-
-Result<std::string> format_value(const Btf& btf, std::uint32_t id, Bytes bytes) {
-    TextVisitor visitor;
-    SKEP_TRY(visit_value(btf, id, bytes, visitor));
-    return std::move(visitor.text);
 }
 
 } // namespace skep::btf

@@ -92,6 +92,19 @@ TEST(format_value, takes_bit_fields_apart) {
               R"({"low":5,"high":21})");
 }
 
+TEST(format_value, shows_members_of_an_anonymous_union_as_the_structs_own) {
+    TypeBuilder types;
+    const auto u32 = types.integer("unsigned int", 4);
+    const auto either =
+        types.type("", Kind::Union, 2, 4, {types.name("hash"), u32, 0, types.name("mark"), u32, 0});
+    const auto outer =
+        types.type("outer", Kind::Struct, 3, 12,
+                   {types.name("first"), u32, 0, 0, either, 32, types.name("named"), either, 64});
+    const auto btf = types.build();
+    EXPECT_EQ(value_to_json(btf.get(), outer, bytes({1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0})).dump(),
+              R"({"first":1,"hash":2,"mark":2,"named":{"hash":3,"mark":3}})");
+}
+
 TEST(format_value, shows_bytes_without_a_type) {
     EXPECT_EQ(value_to_text(nullptr, 0, bytes({1, 0xff})), "0x01ff");
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "skep/base/bytes.hpp"
@@ -23,7 +22,7 @@ public:
     virtual void end_array() = 0;
     virtual void integer(std::int64_t value) = 0;
     virtual void natural(std::uint64_t value) = 0;
-    /// Bit-fields and integers of 128 or an odd number of bits.
+    /// Integers of more than 64 bits, and bit-fields of a type that is no integer.
     virtual void bits(std::uint64_t high, std::uint64_t low) = 0;
     virtual void boolean(bool value) = 0;
     virtual void character(char value) = 0;
@@ -40,9 +39,5 @@ public:
 /// type's size, or the type has none; Limit if the type has far more parts than the value has
 /// bytes.
 Result<void> visit_value(const Btf& btf, std::uint32_t id, Bytes bytes, ValueVisitor& visitor);
-
-/// The value as indented JSON with bpftool's member layout, for people: pointers as "0x...",
-/// bit-fields as 0x..., enumerators by name.
-Result<std::string> format_value(const Btf& btf, std::uint32_t id, Bytes bytes);
 
 } // namespace skep::btf
