@@ -93,7 +93,11 @@ Result<object::Object> open_input(const Console& console, const InputOptions& op
     // Few objects ask for the configuration; the section's name is in the file if this one does.
     if (as_text(bytes).find(".kconfig") != std::string_view::npos)
         open_options.kconfig = kernel_config();
-    open_options.target_btf = SKEP_TRY(target_btf(options.btf));
+    // A file that was named is read in any case, so that a bad one is told.
+    if (options.btf.empty())
+        open_options.find_target_btf = [] { return target_btf(""); };
+    else
+        open_options.target_btf = SKEP_TRY(target_btf(options.btf));
     open_options.target_name = options.btf.empty() ? kKernelBtf : options.btf;
     auto object = object::open(bytes, open_options);
     if (!object) {

@@ -192,12 +192,24 @@ Result<void> make_kconfig(Opener& o) {
     return {};
 }
 
+Result<void> find_target(Opener& o) {
+    o.target = o.options.target_btf;
+    const bool wanted =
+        std::ranges::any_of(o.externs, [](const auto& e) { return !e.second.kconfig; }) ||
+        std::ranges::any_of(o.ext.relocations, [](const btf::CoreRelocation& relocation) {
+            return relocation.kind != btf::CoreKind::TypeIdLocal;
+        });
+    if (o.target == nullptr && wanted && o.options.find_target_btf)
+        o.target = SKEP_TRY(o.options.find_target_btf());
+    return {};
+}
+
 void resolve_ksyms(Opener& o) {
-    if (o.options.target_btf == nullptr)
+    if (o.target == nullptr)
         return;
     for (auto& [name, external] : o.externs)
         if (!external.kconfig)
-            external.kernel_type_id = o.options.target_btf
+            external.kernel_type_id = o.target
                                           ->find(external.function ? Kind::Func : Kind::Var,
                                                  btf::essential_name(external.name))
                                           .value_or(0);
@@ -208,6 +220,7 @@ void resolve_ksyms(Opener& o) {
 Result<void> read_externs(Opener& o) {
     SKEP_TRY(collect(o));
     SKEP_TRY(make_kconfig(o));
+    SKEP_TRY(find_target(o));
     resolve_ksyms(o);
     return {};
 }

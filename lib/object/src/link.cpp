@@ -298,8 +298,7 @@ private:
             return bad(function, slot, fmt::format("extern \"{}\" was not declared", symbol.name));
         const Extern& external = found->second;
         isa::Insn& insn = program_.insns[at];
-        const bool missing =
-            external.weak && external.kernel_type_id == 0 && o_.options.target_btf != nullptr;
+        const bool missing = external.weak && external.kernel_type_id == 0 && o_.target != nullptr;
         if (insn.opcode == isa::kCall) {
             if (external.kconfig || !external.function)
                 return bad(function, slot,
@@ -369,7 +368,7 @@ void link_programs(Opener& o) {
     const bool has_entry_sections = std::ranges::any_of(
         o.functions, [&o](const Function& f) { return f.section != o.text_section; });
     const ExtIndex ext{BySection(o.ext.lines), BySection(o.ext.relocations)};
-    CoreResolver core(o.object.btf.get(), o.options.target_btf, o.options.target_name);
+    CoreResolver core(o.object.btf.get(), o.target, o.options.target_name);
     for (const Function& function : o.functions) {
         // Functions of .text are subprograms, unless a lone one is all there is.
         if (function.section == o.text_section && (has_entry_sections || o.functions.size() > 1))

@@ -49,6 +49,7 @@ struct Opener {
     Elf elf;
     Object object;
     btf::Ext ext;
+    std::shared_ptr<const btf::Btf> target; ///< null: none, or nothing asks for it
     std::shared_ptr<const debuginfo::Variables> variables;
     std::vector<Function> functions; ///< by section, then start
     std::map<std::uint32_t, std::string_view> symbol_of_extern;

@@ -67,6 +67,19 @@ TEST(core, offset_is_the_targets) {
     }
 }
 
+TEST(core, target_is_looked_for_only_if_it_is_needed) {
+    OpenOptions options;
+    int asked = 0;
+    options.find_target_btf = [&asked]() -> Result<std::shared_ptr<const btf::Btf>> {
+        ++asked;
+        return target();
+    };
+    EXPECT_TRUE(open_object("legacy_v3.o", options).failed.empty());
+    EXPECT_EQ(asked, 0);
+    EXPECT_TRUE(holds_imm(open_object("core_v3.o", options), "offset", 16));
+    EXPECT_EQ(asked, 1);
+}
+
 TEST(core, load_takes_the_targets_offset_and_width) {
     const Object object = against(target());
     const isa::Insn& load = program_of(object, "load")->insns[0];

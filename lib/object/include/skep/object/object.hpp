@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,6 +49,9 @@ struct OpenOptions {
     std::string name; ///< of the object; default: the file name up to the first '.'
     /// Types to relocate CO-RE accesses against; null: CO-RE programs fail to link, with a reason.
     std::shared_ptr<const btf::Btf> target_btf;
+    /// Called if target_btf is null and the object asks for kernel types: a kernel's BTF takes
+    /// longer to read than most objects. May give null.
+    std::function<Result<std::shared_ptr<const btf::Btf>>()> find_target_btf;
     std::string target_name = "none"; ///< where target_btf is from, for messages
     /// Values of CONFIG_* and LINUX_KERNEL_VERSION for `.kconfig` externs, as in .config ("y", "n",
     /// "\"str\"", "42").
