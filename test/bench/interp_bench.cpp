@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernel_bpf.hpp"
+#include "kernel_object.hpp"
 #include "skep/base/file.hpp"
 #include "skep/object/object.hpp"
 #include "skep/runtime/input.hpp"
@@ -52,46 +53,6 @@ void fill(auto&& set) {
     for (std::uint32_t key = 0; key < 700; ++key)
         set(key, std::uint64_t{key} * 3 + 1);
 }
-
-/// The object's programs in the kernel.
-class Kernel {
-public:
-    explicit Kernel(const object::Object& object) {
-        for (const object::ObjectMap& map : object.maps) {
-            const int fd =
-                test::kernel::map_create({.type = static_cast<std::uint32_t>(map.def.kind),
-                                          .key_size = map.def.key_size,
-                                          .value_size = map.def.value_size,
-                                          .max_entries = map.def.max_entries});
-            if (fd < 0)
-                die("the kernel refuses map " + map.def.name);
-            fill([&](std::uint32_t key, std::uint64_t value) {
-                test::kernel::map_update(fd, &key, &value);
-            });
-            maps_.emplace_back(fd);
-        }
-    }
-
-    int load(const Program& program) {
-        std::vector<isa::Insn> insns = program.insns;
-        for (std::size_t i = 0; i < insns.size(); ++i)
-            if (insns[i].opcode == isa::kLddw) {
-                if (insns[i].src == isa::kLddwMapFd)
-                    insns[i].imm = maps_.at(static_cast<std::size_t>(insns[i].imm)).get();
-                ++i;
-            }
-        std::vector<std::uint64_t> raw(insns.size());
-        std::memcpy(raw.data(), insns.data(), raw.size() * sizeof(raw[0]));
-        std::string log;
-        const int fd = test::kernel::prog_load({.type = 6, .insns = raw, .log_level = 0}, &log);
-        if (fd < 0)
-            die("the kernel refuses " + program.name + ": " + log);
-        return fd;
-    }
-
-private:
-    std::vector<Fd> maps_;
-};
 
 /// One engine's run of one program: `times` runs, the return value of the last, ns per run.
 struct Sample {
@@ -172,14 +133,21 @@ int main(int argc, char** argv) {
         return 77;
     }
     const object::Object object = need(object::open_file(SKEP_BENCH_OBJECT), "open");
-    Kernel kernel(object);
+    std::vector<std::string> names;
+    for (const auto& program : object.programs)
+        names.push_back(program->name);
+    const auto kernel = need(test::kernel::Loaded::load(object, names), "load");
+    for (std::size_t i = 0; i < object.maps.size(); ++i)
+        fill([&](std::uint32_t key, std::uint64_t value) {
+            test::kernel::map_update(kernel.map(i), &key, &value);
+        });
     const auto checked = load(object, runtime::Engine::Checked);
     const auto unchecked = load(object, runtime::Engine::Unchecked);
     const std::vector<std::byte> frame(kFrame, std::byte{0x5a});
     std::vector<Row> rows;
     for (const auto& program : object.programs) {
-        const Fd fd(kernel.load(*program));
-        rows.push_back(measure(program->name, *checked, *unchecked, fd.get(), frame));
+        rows.push_back(
+            measure(program->name, *checked, *unchecked, kernel.program(program->name), frame));
     }
     const auto floor = std::ranges::find(rows, "empty", &Row::name)->ns;
     std::printf("%-16s %12s %12s %12s %10s %10s\n", "program", "checked ns", "unchecked ns",

@@ -64,20 +64,54 @@ Result<void> set_globals(object::Object& object, const std::vector<std::string>&
     return {};
 }
 
-/// --ctx: an object of fields, or the context's bytes in hexadecimal.
+std::unexpected<Error> not_an_integer(const std::string& name) {
+    return fail(ErrorCode::Invalid, "--ctx: the value of \"" + name + "\" is not an integer");
+}
+
+Result<void> set_context_field(exec::Context& context, const std::string& name, const Json& value) {
+    if (!value.is_number_integer())
+        return not_an_integer(name);
+    return runtime::set_field(context, name, static_cast<std::uint64_t>(value.get<std::int64_t>()));
+}
+
+/// The context as 64-bit words: the arguments of raw tracepoints and traced functions.
+Result<std::unique_ptr<exec::Context>> context_of_words(const spec::ContextLayout& layout,
+                                                        const Json& words) {
+    if (!layout.fields.empty())
+        return fail(ErrorCode::Invalid, "--ctx: " + std::string(layout.name) +
+                                            " has fields: expected an object, {\"" +
+                                            std::string(layout.fields[0].name) + "\": 0}");
+    auto context = std::make_unique<exec::Context>(
+        layout, static_cast<std::uint32_t>(words.size() * sizeof(std::uint64_t)));
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (!words[i].is_number_integer())
+            return not_an_integer(fmt::format("[{}]", i));
+        store(context->bytes().data() + i * sizeof(std::uint64_t), words[i].get<std::int64_t>());
+    }
+    return context;
+}
+
+/// --ctx: an object of fields, an array of words, or the context's bytes in hexadecimal.
 Result<std::unique_ptr<exec::Context>> make_context(spec::ProgramType type,
                                                     const std::string& ctx) {
     const spec::ContextLayout* layout = SKEP_TRY(runtime::context_of(type));
     const std::string text = SKEP_TRY(text_or_file(ctx));
     const Json json = Json::parse(text, nullptr, false);
+    if (json.is_array())
+        return context_of_words(*layout, json);
     if (json.is_object()) {
+        if (layout->fields.empty())
+            return fail(ErrorCode::Invalid, "--ctx: this program's context has no named fields", {},
+                        "give its 64-bit words as a JSON array, [1, 59], or its bytes in "
+                        "hexadecimal");
         auto context = std::make_unique<exec::Context>(*layout);
         for (const auto& [name, value] : json.items()) {
-            if (!value.is_number_integer())
-                return fail(ErrorCode::Invalid,
-                            "--ctx: the value of \"" + name + "\" is not an integer");
-            SKEP_TRY(runtime::set_field(*context, name,
-                                        static_cast<std::uint64_t>(value.get<std::int64_t>())));
+            if (!value.is_array()) {
+                SKEP_TRY(set_context_field(*context, name, value));
+                continue;
+            }
+            for (std::size_t i = 0; i < value.size(); ++i)
+                SKEP_TRY(set_context_field(*context, fmt::format("{}[{}]", name, i), value[i]));
         }
         return context;
     }
@@ -277,7 +311,8 @@ void add_options(CLI::App& verb, Options& options) {
         ->excludes(packet)
         ->excludes(data);
     verb.add_option("--ctx", options.ctx,
-                    "Context: JSON of its fields ({\"mark\": 7}), or its bytes in hexadecimal; "
+                    "Context: JSON of its fields ({\"mark\": 7}) or of its 64-bit words ([1, 59]), "
+                    "or its bytes in hexadecimal; "
                     "@FILE reads it from a file");
     verb.add_option("--map-set", options.map_set, "Set an element first: MAP:KEYHEX:VALUEHEX");
     verb.add_option("--set", options.set,
