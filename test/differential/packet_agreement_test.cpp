@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <iomanip>
 #include <map>
 #include <sched.h>
 #include <sstream>
@@ -41,6 +42,7 @@ struct Scenario {
     std::vector<Element> elements{};
     /// Maps that depend on the clock: not compared.
     std::vector<std::string> ignored{};
+    std::size_t step = 1; ///< every so many frames is enough
 };
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -125,6 +127,14 @@ std::vector<Scenario> scenarios() {
                             .file = kXdpTools + "xdpfilt_" + policy + "_" + kind + ".o",
                             .program = "xdpfilt_" + policy + "_" + kind,
                             .elements = filter_lists(kind)});
+    for (const std::string program :
+         {"text", "format", "checksums", "maps", "queues", "rings", "dynptrs", "probes",
+          "xdp_bytes", "xdp_redirects", "skb_bytes", "skb_checksums", "skb_lengths", "skb_types",
+          "skb_vlans", "skb_protocols", "skb_rooms", "cgroup_bytes", "socket_bytes"})
+        list.push_back({.name = "helpers_" + program,
+                        .file = SKEP_BINARY_DIR "/helpers.bpf.o",
+                        .program = program,
+                        .step = 40});
     return list;
 }
 
@@ -159,6 +169,14 @@ std::vector<std::byte> from_hex(const std::string& text) {
     for (std::size_t i = 0; i + 1 < text.size(); i += 2)
         bytes.push_back(static_cast<std::byte>(std::stoi(text.substr(i, 2), nullptr, 16)));
     return bytes;
+}
+
+std::string hex(Bytes bytes) {
+    std::ostringstream text;
+    text << std::hex << std::setfill('0');
+    for (const std::byte byte : bytes)
+        text << std::setw(2) << std::to_integer<unsigned>(byte);
+    return text.str();
 }
 
 const std::vector<std::vector<std::byte>>& frames() {
@@ -255,7 +273,7 @@ public:
         const runtime::RunResult result = program_.run(context_);
         EXPECT_FALSE(result.trap) << exec::describe(result.trap);
         const exec::Packet& packet = context_.packet();
-        out.assign(packet.data, packet.end);
+        out.assign(packet.meta, packet.end); // Metadata come back too.
         // The kernel gives a frame back, with zeros for the header that the program did not see.
         const auto type = program_.program().type;
         if (type != spec::ProgramType::Xdp && type != spec::ProgramType::SchedCls)
@@ -293,14 +311,15 @@ void fill(Home& home, const object::Object& object, const Scenario& scenario) {
     }
 }
 
-/// Elements in the order of their keys, with CPU 0's values.
-void mix_maps(Home& home, const object::Object& object, const Scenario& scenario,
-              Summary& summary) {
+using Elements = std::map<std::pair<std::string, std::vector<std::byte>>, std::vector<std::byte>>;
+
+/// The elements of all maps that can be compared, by map and key, with CPU 0's values.
+Elements elements_of(Home& home, const object::Object& object, const Scenario& scenario) {
+    Elements elements;
     for (std::size_t i = 0; i < object.maps.size(); ++i) {
         const spec::MapDef& def = object.maps[i].def;
         if (!is_listed(def.kind) || std::ranges::count(scenario.ignored, def.name) != 0)
             continue;
-        std::map<std::vector<std::byte>, std::vector<std::byte>> elements;
         std::vector<std::byte> key(def.key_size);
         std::vector<std::byte> next(def.key_size);
         std::vector<std::byte> value(stride(def) * (is_per_cpu(def.kind) ? home.cpus() : 1));
@@ -308,35 +327,68 @@ void mix_maps(Home& home, const object::Object& object, const Scenario& scenario
         while (home.next_key(i, from, next.data()) == 0) {
             key = next;
             from = key.data();
-            if (home.lookup(i, key.data(), value.data()) == 0)
-                elements[key].assign(value.begin(),
-                                     value.begin() + static_cast<std::ptrdiff_t>(stride(def)));
-        }
-        for (const auto& [element, contents] : elements) {
             // A zero element of an array says nothing, and there are many.
-            if (std::ranges::all_of(contents, [](std::byte b) { return b == std::byte{0}; }))
-                continue;
-            summary.mix(element);
-            summary.mix(contents);
+            if (home.lookup(i, key.data(), value.data()) == 0 &&
+                std::ranges::any_of(value, [](std::byte b) { return b != std::byte{0}; }))
+                elements[{def.name, key}].assign(
+                    value.begin(), value.begin() + static_cast<std::ptrdiff_t>(stride(def)));
         }
     }
+    return elements;
 }
 
-using Outcome = std::pair<std::uint32_t, std::vector<std::byte>>;
-
-Summary summarise(Home& home, const object::Object& object, const Scenario& scenario,
-                  std::vector<Outcome>* outcomes = nullptr) {
-    Summary summary;
-    fill(home, object, scenario);
-    for (const auto& frame : frames()) {
-        std::vector<std::byte> out;
-        const std::uint32_t verdict = home.run(frame, out);
-        summary.add(verdict, out);
-        if (outcomes != nullptr)
-            outcomes->emplace_back(verdict, std::move(out));
+/// The words in which the maps differ, for people.
+std::string differences(const Elements& ours, const Elements& theirs) {
+    std::ostringstream text;
+    Elements all = ours;
+    all.insert(theirs.begin(), theirs.end());
+    for (const auto& [place, any] : all) {
+        const auto mine = ours.find(place);
+        const auto other = theirs.find(place);
+        if (mine == ours.end() || other == theirs.end()) {
+            text << "map " << place.first << ": an element is in one home only\n";
+            continue;
+        }
+        for (std::size_t at = 0; at + 8 <= any.size(); at += 8) {
+            const auto a = skep::load<std::int64_t>(mine->second.data() + at);
+            const auto b = skep::load<std::int64_t>(other->second.data() + at);
+            if (a != b)
+                text << "map " << place.first << ", word " << at / 8 << ": " << a
+                     << ", the kernel has " << b << "\n";
+        }
     }
-    mix_maps(home, object, scenario, summary);
-    return summary;
+    return text.str();
+}
+
+/// What a home made of each frame, of the maps after the first, and of the maps in the end.
+struct Log {
+    std::vector<std::pair<std::uint32_t, std::vector<std::byte>>> outcomes;
+    Elements first;
+    Elements last;
+
+    [[nodiscard]] Summary summary() const {
+        Summary made;
+        for (const auto& [verdict, out] : outcomes)
+            made.add(verdict, out);
+        for (const auto& [place, value] : last) {
+            made.mix(place.second);
+            made.mix(value);
+        }
+        return made;
+    }
+};
+
+Log run_all(Home& home, const object::Object& object, const Scenario& scenario) {
+    Log log;
+    fill(home, object, scenario);
+    for (std::size_t i = 0; i < frames().size(); i += scenario.step) {
+        auto& [verdict, out] = log.outcomes.emplace_back();
+        verdict = home.run(frames()[i], out);
+        if (i == 0)
+            log.first = elements_of(home, object, scenario);
+    }
+    log.last = elements_of(home, object, scenario);
+    return log;
 }
 
 std::unique_ptr<InSkep> in_skep(const object::Object& object, const Scenario& scenario) {
@@ -358,7 +410,7 @@ std::map<std::string, std::string> recorded() {
 class Packets : public testing::TestWithParam<Scenario> {
 protected:
     void SetUp() override {
-        if (!GetParam().file.starts_with("/") || std::filesystem::exists(GetParam().file))
+        if (!GetParam().file.starts_with(kXdpTools) || std::filesystem::exists(GetParam().file))
             return;
         GTEST_SKIP() << "needs Debian's xdp-tools: " << GetParam().file;
     }
@@ -370,7 +422,7 @@ TEST_P(Packets, end_as_recorded) {
     ASSERT_TRUE(object) << object.error().to_string();
     const auto home = in_skep(*object, scenario);
     ASSERT_NE(home, nullptr);
-    EXPECT_EQ(summarise(*home, *object, scenario).to_string(), recorded()[scenario.name]);
+    EXPECT_EQ(run_all(*home, *object, scenario).summary().to_string(), recorded()[scenario.name]);
 }
 
 TEST_P(Packets, end_as_in_the_kernel) {
@@ -389,19 +441,20 @@ TEST_P(Packets, end_as_in_the_kernel) {
     ASSERT_TRUE(loaded) << loaded.error().to_string();
     const int program = loaded->program(scenario.program);
     InKernel theirs(*std::move(loaded), program);
-    std::vector<Outcome> expected;
-    const Summary summary = summarise(theirs, *object, scenario, &expected);
+    const Log expected = run_all(theirs, *object, scenario);
     if (const char* file = std::getenv("SKEP_RECORD"); file != nullptr)
-        std::ofstream(file, std::ios::app) << scenario.name << ": " << summary.to_string() << "\n";
-    const auto ours = in_skep(*object, scenario);
-    ASSERT_NE(ours, nullptr);
-    std::vector<Outcome> actual;
-    const Summary our_summary = summarise(*ours, *object, scenario, &actual);
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-        ASSERT_EQ(actual[i].first, expected[i].first) << "verdict of frame " << i;
-        ASSERT_EQ(actual[i].second, expected[i].second) << "frame " << i << " as it came out";
+        std::ofstream(file, std::ios::app)
+            << scenario.name << ": " << expected.summary().to_string() << "\n";
+    const auto home = in_skep(*object, scenario);
+    ASSERT_NE(home, nullptr);
+    const Log ours = run_all(*home, *object, scenario);
+    EXPECT_EQ(differences(ours.first, expected.first), "") << "after the first frame";
+    for (std::size_t i = 0; i < expected.outcomes.size(); ++i) {
+        ASSERT_EQ(ours.outcomes[i].first, expected.outcomes[i].first) << "verdict of frame " << i;
+        ASSERT_EQ(hex(ours.outcomes[i].second), hex(expected.outcomes[i].second))
+            << "frame " << i << " as it came out";
     }
-    EXPECT_EQ(our_summary.to_string(), summary.to_string()) << "the maps differ";
+    EXPECT_EQ(differences(ours.last, expected.last), "") << "in the end";
 }
 
 INSTANTIATE_TEST_SUITE_P(all, Packets, testing::ValuesIn(scenarios()),

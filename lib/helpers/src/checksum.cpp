@@ -3,6 +3,7 @@
 //
 // Internet checksums (RFC 1071, 1624): one's complement sums, folded at the end.
 #include "packet.hpp"
+#include "skep/maps/map.hpp"
 
 namespace skep::helpers {
 namespace {
@@ -24,38 +25,25 @@ std::uint16_t fold(std::uint32_t sum) noexcept {
     return static_cast<std::uint16_t>(~sum);
 }
 
-// 32-bit words in host order, as csum_partial sums them; the sizes are multiples of 4.
+// Words of 32 bits in host order; a rest is filled up with zeros.
 std::uint32_t sum_of(std::uint64_t address, std::uint64_t size, bool negate,
                      std::uint32_t sum) noexcept {
     for (std::uint64_t i = 0; i < size; i += 4) {
         std::uint32_t word = 0;
-        std::memcpy(&word, bytes_at(address + i), sizeof word);
+        std::memcpy(&word, bytes_at(address + i), std::min<std::uint64_t>(sizeof word, size - i));
         sum = add(sum, negate ? ~word : word);
     }
     return sum;
 }
 
-// x86's csum_partial folds its 64-bit accumulator to 32 bits; the value modulo 0xffff is all that a
-// checksum needs, but the result is visible to programs, so it is computed the same way.
-std::uint32_t partial(std::uint64_t address, std::uint64_t size, bool negate,
-                      std::uint32_t seed) noexcept {
-    return sum_of(address, size, negate, seed);
-}
-
+// Since Linux 6.14 the sum is handed out folded to 16 bits, and sizes need not be multiples of 4.
 SKEP_HELPER_FN(csum_diff) {
-    // 512 bytes is the kernel's scratch space for both buffers together.
-    if (r2 % 4 != 0 || r4 % 4 != 0 || r2 + r4 > 512)
-        return error(EINVAL);
-    const auto seed = static_cast<std::uint32_t>(r5);
-    if (r2 != 0 && r4 != 0) {
-        const std::uint32_t to = partial(r3, r4, false, seed);
-        return partial(r1, r2, true, to);
-    }
+    auto sum = static_cast<std::uint32_t>(r5);
     if (r4 != 0)
-        return partial(r3, r4, false, seed);
+        sum = sum_of(r3, r4, false, sum);
     if (r2 != 0)
-        return partial(r1, r2, true, seed);
-    return seed;
+        sum = sum_of(r1, r2, true, sum);
+    return static_cast<std::uint16_t>(~fold(sum));
 }
 
 struct Field {
@@ -139,7 +127,7 @@ SKEP_HELPER_FN(l4_csum_replace) {
 
 // Test packets carry no checksum from hardware (CHECKSUM_NONE).
 SKEP_HELPER_FN(csum_update) {
-    return error(ENOTSUP);
+    return error(maps::kNotSupported); // Not errno.h's: the kernel's own.
 }
 SKEP_HELPER_FN(csum_level) {
     return r2 > 3 ? error(EINVAL) : r2 == 0 ? error(EACCES) : 0;

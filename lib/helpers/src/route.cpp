@@ -47,7 +47,7 @@ SKEP_HELPER_FN(redirect_neigh) {
 }
 
 SKEP_HELPER_FN(clone_redirect) {
-    if ((r3 & ~kIngress) != 0)
+    if ((r3 & ~kIngress) != 0 || r2 == 0)
         return error(EINVAL);
     run->redirect = {.kind = Kind::Ifindex, .ifindex = static_cast<std::uint32_t>(r2), .flags = r3};
     run->pending |= exec::kPacketMoved;

@@ -1,6 +1,9 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
 #include "packet.hpp"
+#include "skep/base/bytes.hpp"
 
 namespace skep::helpers {
 namespace {
@@ -37,14 +40,15 @@ SKEP_HELPER_FN(skb_load_bytes_relative) {
     const auto offset = static_cast<std::uint32_t>(r2);
     const bool from_mac = run->context->layout().type == spec::ProgramType::SchedCls ||
                           run->context->layout().type == spec::ProgramType::SchedAct;
-    const std::uint64_t start =
-        r5 == 0 ? (from_mac ? 0 : ~std::uint64_t{0}) : (from_mac ? kEthernet : 0);
-    if (offset > 0xffff || r5 > 1 || start == ~std::uint64_t{0} ||
-        !inside(packet, start + offset, r4)) {
+    // Programs that see a packet from its network header on have the Ethernet header in front.
+    const std::byte* mac = from_mac ? packet.data : packet.data - kEthernet;
+    const std::byte* start = r5 == 0 ? mac : mac + kEthernet;
+    const auto room = static_cast<std::uint64_t>(packet.end - start);
+    if (offset > 0xffff || r5 > 1 || mac < packet.head || !in_range(offset, r4, room)) {
         std::memset(bytes_at(r3), 0, r4);
         return error(EFAULT);
     }
-    std::memcpy(bytes_at(r3), packet.data + start + offset, r4);
+    std::memcpy(bytes_at(r3), start + offset, r4);
     return 0;
 }
 
@@ -120,7 +124,7 @@ SKEP_HELPER_FN(skb_change_proto) {
     const auto now = static_cast<std::uint16_t>(skb_field(*run, kSkbProtocol));
     const bool to6 = now == kIpv4Proto && proto == kIpv6Proto;
     if (!to6 && !(now == kIpv6Proto && proto == kIpv4Proto))
-        return error(ENOTSUP);
+        return error(maps::kNotSupported);
     if (to6) {
         if (!grow_front(packet, kDifference))
             return error(ENOMEM);
@@ -150,14 +154,14 @@ SKEP_HELPER_FN(skb_adjust_room) {
     if ((r4 & ~kAdjustKnown) != 0 || (delta < 0 ? -delta : delta) > 0xfff)
         return error(delta > 0xfff || delta < -0xfff ? EFAULT : EINVAL);
     if (proto != kIpv4Proto && proto != kIpv6Proto)
-        return error(ENOTSUP);
+        return error(maps::kNotSupported);
     if (r3 > 1)
-        return error(ENOTSUP);
+        return error(maps::kNotSupported);
     const std::uint32_t keep = kEthernet + (r3 == 0 ? network : 0);
     if (delta < 0 && (packet.size() < keep - delta + (r3 == 1 ? network : 0)))
-        return error(ENOTSUP);
+        return error(maps::kNotSupported);
     if (packet.size() + delta > kMaxLength)
-        return error(ENOTSUP);
+        return error(maps::kNotSupported);
     if (delta >= 0) {
         if (!grow_front(packet, delta))
             return error(ENOMEM);
@@ -170,6 +174,35 @@ SKEP_HELPER_FN(skb_adjust_room) {
     }
     skb_moved(run);
     return 0;
+}
+
+bool is_vlan(std::uint16_t type) noexcept {
+    return type == 0x0081 || type == 0xa888; // 802.1Q, 802.1AD, in network order
+}
+
+/// Takes the outermost tag out of the packet's bytes; its TCI in host order, or nothing if there is
+/// none.
+std::optional<std::uint16_t> take_tag(exec::RunContext* run) noexcept {
+    exec::Packet& packet = packet_of(run);
+    const auto protocol = static_cast<std::uint16_t>(skb_field(*run, kSkbProtocol));
+    if (!is_vlan(protocol) || packet.size() < kEthernet + kVlanHeader)
+        return std::nullopt;
+    std::uint16_t tci = 0;
+    std::memcpy(&tci, packet.data + 14, sizeof tci);
+    std::memmove(packet.data + kVlanHeader, packet.data, 12);
+    packet.data += kVlanHeader;
+    packet.meta = packet.data;
+    std::uint16_t type = 0;
+    std::memcpy(&type, packet.data + 12, sizeof type);
+    set_skb_field(*run, kSkbProtocol, type);
+    skb_moved(run);
+    return __builtin_bswap16(tci);
+}
+
+void set_tag(exec::RunContext& run, std::uint16_t protocol, std::uint16_t tci) noexcept {
+    set_skb_field(run, kSkbVlanProto, protocol);
+    set_skb_field(run, kSkbVlanTci, tci);
+    set_skb_field(run, kSkbVlanPresent, 1);
 }
 
 SKEP_HELPER_FN(skb_vlan_push) {
@@ -185,36 +218,26 @@ SKEP_HELPER_FN(skb_vlan_push) {
             __builtin_bswap16(static_cast<std::uint16_t>(skb_field(*run, kSkbVlanTci)));
         std::memcpy(packet.data + 12, &tpid, sizeof tpid);
         std::memcpy(packet.data + 14, &tci, sizeof tci);
+        set_skb_field(*run, kSkbProtocol, tpid);
         skb_moved(run);
     }
-    const bool vlan = proto == 0x0081 || proto == 0xa888; // 802.1Q, 802.1AD; others count as 802.1Q
-    set_skb_field(*run, kSkbVlanProto, vlan ? proto : 0x0081);
-    set_skb_field(*run, kSkbVlanTci, static_cast<std::uint16_t>(r3));
-    set_skb_field(*run, kSkbVlanPresent, 1);
+    set_tag(*run, is_vlan(proto) ? proto : 0x0081, static_cast<std::uint16_t>(r3));
     return 0;
 }
 
 SKEP_HELPER_FN(skb_vlan_pop) {
-    exec::Packet& packet = packet_of(run);
     packet_moved(run);
     if (skb_field(*run, kSkbVlanPresent) != 0) {
         set_skb_field(*run, kSkbVlanPresent, 0);
         set_skb_field(*run, kSkbVlanTci, 0);
         set_skb_field(*run, kSkbVlanProto, 0);
-    } else {
-        std::uint16_t type = 0;
-        if (packet.size() < kEthernet + kVlanHeader)
-            return 0;
-        std::memcpy(&type, packet.data + 12, sizeof type);
-        if (type != 0x0081 && type != 0xa888)
-            return 0;
-        std::memmove(packet.data + kVlanHeader, packet.data, 12);
-        packet.data += kVlanHeader;
-        packet.meta = packet.data;
-        std::memcpy(&type, packet.data + 12, sizeof type);
-        set_skb_field(*run, kSkbProtocol, type);
-        skb_moved(run);
+    } else if (!take_tag(run)) {
+        return 0;
     }
+    // The outermost tag of an skb is kept beside its bytes.
+    const auto protocol = static_cast<std::uint16_t>(skb_field(*run, kSkbProtocol));
+    if (const auto next = take_tag(run))
+        set_tag(*run, protocol, *next);
     return 0;
 }
 

@@ -89,6 +89,13 @@ void mark_written(Frame& frame, std::uint32_t offset, std::uint32_t size) noexce
         frame.spilled[slot] = {};
 }
 
+/// A helper may leave a part of its output as it was: what was there before must not show.
+void zero_unwritten(Frame& frame, std::uint32_t offset, std::uint32_t size) noexcept {
+    for (std::uint32_t i = offset; i < offset + size; ++i)
+        if ((frame.written[i / 8] >> (i % 8) & 1) == 0)
+            frame.stack[i] = std::byte{0};
+}
+
 struct FieldAccess {
     const spec::ContextField* field = nullptr;
     bool pointer = false;
@@ -172,6 +179,8 @@ std::byte* reach(Machine& machine, const Capability& cap, const Access& access) 
         Frame& frame = machine.frame(cap.id);
         const auto offset = static_cast<std::uint32_t>(access.address - cap.base);
         if (access.write) {
+            if (access.helper != 0)
+                zero_unwritten(frame, offset, access.size);
             mark_written(frame, offset, access.size);
         } else if (!is_written(frame, offset, access.size)) {
             set_trap(machine, TrapKind::Uninitialised, cap, access);

@@ -127,6 +127,8 @@ Result<void> PacketInput::load(exec::Context& context, Bytes frame) const {
                         " bytes, expected at least the 14 of an Ethernet header");
     const Bytes seen = from_ethernet_ ? frame : frame.subspan(kEthernetHeader);
     SKEP_TRY(context.set_packet(seen));
+    if (!from_ethernet_) // bpf_skb_load_bytes_relative() reaches it.
+        std::ranges::copy(frame.first(kEthernetHeader), context.packet().data - kEthernetHeader);
     const auto bytes = context.bytes();
     if (base_.empty())
         std::ranges::fill(bytes, std::byte{0});

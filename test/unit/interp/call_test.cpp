@@ -73,6 +73,24 @@ struct Fixture {
 
 constexpr auto kModes = {interp::Mode::Checked, interp::Mode::Unchecked};
 
+TEST(call, what_a_helper_leaves_out_of_its_output_reads_as_zero) {
+    Fixture fixture;
+    // bpf_get_current_comm that writes one byte only.
+    fixture.helpers.functions[16] = [](Word buffer, Word, Word, Word, Word,
+                                       RunContext*) noexcept -> Word {
+        *reinterpret_cast<char*>(buffer) = 1;
+        return 0;
+    };
+    // Leaves its mark where the next run's stack is.
+    EXPECT_EQ(
+        outcome("*(u64 *)(r10 -16) = -1; *(u64 *)(r10 -8) = -1; r0 = 0; exit", fixture.setup()),
+        "r0 = 0");
+    EXPECT_EQ(outcome("*(u8 *)(r10 -9) = 2; r1 = r10; r1 += -16; r2 = 16; call 16;"
+                      "r0 = *(u64 *)(r10 -16); r1 = *(u64 *)(r10 -8); r0 += r1; exit",
+                      fixture.setup()),
+              "r0 = " + std::to_string(1 + (std::uint64_t{2} << 56)));
+}
+
 TEST(call, local_functions_keep_r6_to_r9_and_have_their_own_stack) {
     for (const auto mode : kModes)
         EXPECT_EQ(outcome("r6 = 1; *(u64 *)(r10 -8) = 2; r1 = 3; call f; r0 += r6;"
