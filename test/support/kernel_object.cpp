@@ -33,8 +33,9 @@ FunctionTypes function_types(const Program& program) {
     const auto integer = builder.add_int("int", 4, true);
     const auto signature = builder.add_func_proto(integer, {});
     for (const Subprogram& function : program.subprograms)
-        types.records.insert(types.records.end(),
-                             {function.start, builder.add_func(function.name, signature, btf::Linkage::Static)});
+        types.records.insert(
+            types.records.end(),
+            {function.start, builder.add_func(function.name, signature, btf::Linkage::Static)});
     types.btf = Fd(btf_load(builder.emit()));
     return types;
 }

@@ -48,8 +48,9 @@ void add_compile(Cli& cli) {
     verb.add_option("-o,--output", options->output, "The object (default: FILE with .o)");
     verb.add_option("--cpu", compile_options.cpu, "Instruction set: v1 to v4")
         ->capture_default_str();
-    verb.add_option("--btf", compile_options.btf,
-                    "Make vmlinux.h from this BTF or ELF file (default: the running kernel's; none)");
+    verb.add_option(
+        "--btf", compile_options.btf,
+        "Make vmlinux.h from this BTF or ELF file (default: the running kernel's; none)");
     verb.add_option("-I,--include", compile_options.includes, "Look for headers here first");
     verb.add_option("-D,--define", compile_options.defines, "Define a macro: NAME or NAME=VALUE");
     verb.add_option("--flag", compile_options.flags, "Hand this flag to clang");

@@ -110,8 +110,7 @@ int SystemHost::perf_output(const void* map, std::uint32_t cpu,
 
 // process_vm_readv on ourselves: the kernel checks the addresses, so a bad one is an error and not
 // a signal. Kernel addresses fail, as there is no kernel memory here to read.
-int SystemHost::probe_read(void* to, std::uint64_t from, std::uint32_t size,
-                           bool user) noexcept {
+int SystemHost::probe_read(void* to, std::uint64_t from, std::uint32_t size, bool user) noexcept {
     // The kernel does not even try what a null pointer leads to.
     constexpr std::uint64_t kFirstPage = 4096;
     if (size != 0 && !user && from < kFirstPage) {

@@ -66,7 +66,8 @@ class LoadedProgram {
 public:
     [[nodiscard]] const Program& program() const noexcept;
     /// Runs once. The context's layout must be that of the program's type, or the result is a
-    /// BadContext trap. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a time.
+    /// BadContext trap. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a
+    /// time.
     RunResult run(exec::Context& context, std::uint32_t cpu = 0) const noexcept;
 
     struct State;
