@@ -169,7 +169,10 @@ Result<Session> open_session(const Console& console, const Options& options) {
     for (const std::string& assignment : options.map_set)
         SKEP_TRY(set_element(*session.runtime, assignment));
     SKEP_TRY(session.events->watch(*session.runtime));
-    session.context = SKEP_TRY(make_context(session.program->program().type, options.ctx));
+    auto context = make_context(session.program->program().type, options.ctx);
+    if (!context)
+        return std::unexpected(std::move(context).error());
+    session.context = *std::move(context);
     return session;
 }
 

@@ -72,7 +72,7 @@ Result<std::filesystem::path> header_folder() {
     for (const EmbeddedHeader& header : embedded_headers())
         all += header.text;
     const std::filesystem::path cache = SKEP_TRY(cache_folder());
-    const std::filesystem::path folder = cache / ("headers-" + content_hash(all));
+    std::filesystem::path folder = cache / ("headers-" + content_hash(all));
     std::error_code failed;
     // Written last, so its presence means that the others are there too.
     const std::filesystem::path last = folder / "bpf/bpf_helper_defs.h";
@@ -91,7 +91,7 @@ Result<std::filesystem::path> vmlinux_folder(const std::string& btf) {
     const std::filesystem::path source = btf.empty() ? kKernelBtf : btf;
     const auto bytes = SKEP_TRY(read_file(source));
     const std::filesystem::path cache = SKEP_TRY(cache_folder());
-    const std::filesystem::path folder =
+    std::filesystem::path folder =
         cache / fmt::format("vmlinux-{}-{}", kVersion, content_hash(as_text(bytes)));
     std::error_code failed;
     if (std::filesystem::exists(folder / "vmlinux.h", failed))

@@ -83,7 +83,7 @@ std::optional<std::filesystem::path> find_in_path(const std::vector<std::string>
         }
         for (std::size_t at = 0; at <= path.size();) {
             const std::size_t end = std::min(path.find(':', at), path.size());
-            const auto candidate = std::filesystem::path(path.substr(at, end - at)) / name;
+            auto candidate = std::filesystem::path(path.substr(at, end - at)) / name;
             if (::access(candidate.c_str(), X_OK) == 0)
                 return candidate;
             at = end + 1;
