@@ -62,8 +62,9 @@ void hammer(const spec::MapDef& def, U32 keys) {
         for (int i = 0; i < kRounds; i++) {
             const U32 number = static_cast<U32>(i * 7 + cpu) % keys;
             const EpochGuard guard;
-            const U64 value = kMark + number;
-            map->update(KeyBuffer(*map, number).data, bytes(value), BPF_ANY, cpu);
+            std::vector<std::byte> value(std::max<std::size_t>(map->def().value_size, 8));
+            store(value.data(), kMark + number);
+            map->update(KeyBuffer(*map, number).data, value.data(), BPF_ANY, cpu);
             if (i % 3 == 0)
                 map->erase(KeyBuffer(*map, (number + 1) % keys).data);
         }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,11 @@ struct HelperProto {
 [[nodiscard]] std::span<const HelperProto> helpers() noexcept;
 /// C declarations of all helpers for BPF programs, as function pointers with the helper's id.
 [[nodiscard]] std::string helper_header();
+
+/// Whether Linux 6.18 lets programs of a type call a helper; nothing where it is not known (types that
+/// only attach by BTF). `attach_type` is enum bpf_attach_type.
+[[nodiscard]] std::optional<bool> helper_available(ProgramType type, std::uint32_t attach_type,
+                                                   std::uint32_t id) noexcept;
 
 /// The row of an id, or nullptr.
 [[nodiscard]] const HelperProto* find_helper(std::uint32_t id) noexcept;
