@@ -70,8 +70,8 @@ int size_of_best(Set wanted) {
             const Set set = members(candidate);
             // All subsets of the candidate's set.
             for (Set sub = set;; sub = static_cast<Set>((sub - 1) & set)) {
-                best[sub] = std::min<std::uint8_t>(
-                    best[sub], static_cast<std::uint8_t>(std::popcount(set)));
+                best[sub] = std::min<std::uint8_t>(best[sub],
+                                                   static_cast<std::uint8_t>(std::popcount(set)));
                 if (sub == 0)
                     break;
             }
@@ -103,20 +103,19 @@ TEST(tnum, operators_are_sound_and_best) {
     EXPECT_EQ(check<T>([](const T& a, const T& b) { return add(a, b); }, std::plus<Nibble>()), 0);
     EXPECT_EQ(check<T>([](const T& a, const T& b) { return subtract(a, b); }, std::minus<Nibble>()),
               0);
-    EXPECT_EQ(check<T>([](const T& a, const T& b) { return bit_and(a, b); },
-                       std::bit_and<Nibble>()),
-              0);
     EXPECT_EQ(
-        check<T>([](const T& a, const T& b) { return bit_or(a, b); }, std::bit_or<Nibble>()), 0);
+        check<T>([](const T& a, const T& b) { return bit_and(a, b); }, std::bit_and<Nibble>()), 0);
+    EXPECT_EQ(check<T>([](const T& a, const T& b) { return bit_or(a, b); }, std::bit_or<Nibble>()),
+              0);
     EXPECT_EQ(
         check<T>([](const T& a, const T& b) { return bit_xor(a, b); }, std::bit_xor<Nibble>()), 0);
 }
 
 TEST(tnum, multiplication_is_sound) {
     // Not the best for 256 of 6,561 pairs: no better algorithm of this cost is known.
-    EXPECT_LE(check<T>([](const T& a, const T& b) { return multiply(a, b); },
-                       std::multiplies<Nibble>()),
-              1200);
+    EXPECT_LE(
+        check<T>([](const T& a, const T& b) { return multiply(a, b); }, std::multiplies<Nibble>()),
+        1200);
 }
 
 TEST(tnum, shifts_by_constants_are_sound_and_best) {
@@ -151,8 +150,7 @@ void check_lattice(bool best_join, bool best_meet) {
             const Set either_one = members(join(a, b));
             EXPECT_EQ((x | y) & ~either_one, 0);
             if (best_join) {
-                EXPECT_EQ(std::popcount(either_one),
-                          size_of_best<A>(static_cast<Set>(x | y)));
+                EXPECT_EQ(std::popcount(either_one), size_of_best<A>(static_cast<Set>(x | y)));
             }
             if ((x & y) == 0)
                 continue;
@@ -191,8 +189,7 @@ TEST(arc, bounds_are_those_of_its_members) {
         EXPECT_EQ(most(a).bits, high);
         EXPECT_EQ(signed_value(least_signed(a)), low_signed);
         EXPECT_EQ(signed_value(most_signed(a)), high_signed);
-        EXPECT_EQ(members(negative(a)),
-                  image(a, a, [](Nibble x, Nibble) { return Nibble() - x; }));
+        EXPECT_EQ(members(negative(a)), image(a, a, [](Nibble x, Nibble) { return Nibble() - x; }));
         for (unsigned n = 0; n < 16; ++n)
             EXPECT_EQ(members(moved(a, Nibble(n))),
                       image(a, a, [n](Nibble x, Nibble) { return x + Nibble(n); }));

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
         add_run(cli);
         add_map(cli);
         add_disasm(cli);
+        add_verify(cli);
         add_doctor(cli);
         add_version(cli);
         add_completion(cli);

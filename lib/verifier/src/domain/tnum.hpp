@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "domain/word.hpp"
+#include "word.hpp"
 
 namespace skep::verifier::domain {
 

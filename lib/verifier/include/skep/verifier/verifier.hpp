@@ -1,0 +1,63 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "skep/base/bytes.hpp"
+#include "skep/program/program.hpp"
+#include "skep/spec/map_def.hpp"
+
+namespace skep::verifier {
+
+enum class Outcome : std::uint8_t {
+    Accepted,    ///< proved, and the checker agrees
+    Rejected,    ///< an obligation could not be proved
+    Unsupported, ///< uses what this verifier does not know; nothing is said about safety
+};
+
+/// An obligation that was not proved, or a feature that is not known.
+struct Finding {
+    std::string code;       ///< "V101"; stable
+    std::uint32_t insn = 0; ///< slot in the program
+    std::string message;    ///< what was needed and what was known
+};
+
+/// A map as the verifier sees it.
+struct MapView {
+    const spec::MapDef* def = nullptr;
+    /// Contents that never change (frozen read-only data): loads from constant offsets are known.
+    Bytes constants{};
+    /// The value has fields that only helpers may touch (locks, timers, kernel pointers).
+    bool special_fields = false;
+};
+
+struct Options {
+    std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
+    std::uint64_t max_states = 50'000;   ///< states that may be kept
+};
+
+struct Statistics {
+    std::uint64_t visited = 0; ///< instructions walked
+    std::uint64_t states = 0;  ///< states kept
+    std::uint64_t checked = 0; ///< instructions that the checker walked
+    bool path_mode = false;    ///< joined states did not suffice
+};
+
+struct Report {
+    Outcome outcome = Outcome::Rejected;
+    std::vector<Finding> findings; ///< empty if accepted
+    Statistics statistics;
+};
+
+/// Proves that a program neither reads nor writes what is not its own, never reads what was not
+/// written, keeps the contracts of helpers, gives back what it took, and ends. `maps` are the
+/// object's, by the index that the program's instructions name. Requires code that isa::validate()
+/// accepted. Thread-safe.
+[[nodiscard]] Report verify(const Program& program, std::span<const MapView> maps,
+                            const Options& options = {});
+
+} // namespace skep::verifier

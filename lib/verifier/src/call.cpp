@@ -1,0 +1,376 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// Calls of helpers: arguments against the prototype, what comes back, what is gone afterwards.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "skep/base/bytes.hpp"
+#include "step.hpp"
+
+namespace skep::verifier {
+
+using spec::ArgKind;
+using spec::MapKind;
+using spec::RetKind;
+
+namespace {
+
+constexpr u32 kTailCall = 12;
+constexpr u32 kRingbufReserve = 131;
+constexpr i64 kMaxSize = i64{1} << 29; // BPF_MAX_VAR_SIZ
+constexpr i64 kMaxErrno = 4095;
+
+/// Helpers that take a reference which must be given back.
+bool acquires(u32 id) {
+    return id == kRingbufReserve || id == 84 || id == 85 || id == 99; // sk(c)_lookup_*
+}
+/// sk_release: gives back the socket in r1.
+constexpr u32 kSkRelease = 86;
+
+/// Whether a helper takes maps of a kind, and a kind of map is for that helper (Linux:
+/// check_map_func_compatibility).
+bool fits(u32 id, MapKind kind) {
+    const auto is = [kind](std::initializer_list<MapKind> kinds) {
+        return std::ranges::find(kinds, kind) != kinds.end();
+    };
+    using enum MapKind;
+    switch (id) {
+    case 1: // map_lookup_elem
+        return !is({ProgArray,
+                    PerfEventArray,
+                    StackTrace,
+                    CgroupArray,
+                    Ringbuf,
+                    UserRingbuf,
+                    CgroupStorage,
+                    PercpuCgroupStorage,
+                    Devmap,
+                    DevmapHash,
+                    Cpumap,
+                    SkStorage,
+                    InodeStorage,
+                    TaskStorage,
+                    CgrpStorage,
+                    Queue,
+                    Stack,
+                    BloomFilter,
+                    ReuseportSockarray,
+                    StructOps,
+                    Arena});
+    case 2: // map_update_elem
+    case 3: // map_delete_elem
+        return is({Hash, Array, PercpuHash, PercpuArray, LruHash, LruPercpuHash, LpmTrie}) ||
+               is({Sockmap, Sockhash});
+    case kTailCall:
+        return kind == ProgArray;
+    case 22: // perf_event_read
+    case 25: // perf_event_output
+    case 55:
+    case 111:
+    case 121:
+        return kind == PerfEventArray;
+    case 27: // get_stackid
+        return kind == StackTrace;
+    case 33: // skb_under_cgroup
+    case 35: // current_task_under_cgroup
+        return kind == CgroupArray;
+    case 51: // redirect_map
+        return is({Devmap, DevmapHash, Cpumap, Xskmap});
+    case 52: // sk_redirect_map
+    case 53: // sock_map_update
+    case 60: // msg_redirect_map
+        return kind == Sockmap;
+    case 70:
+    case 71:
+    case 72:
+        return kind == Sockhash;
+    case 81: // get_local_storage
+        return is({CgroupStorage, PercpuCgroupStorage});
+    case 82: // sk_select_reuseport
+        return is({ReuseportSockarray, Sockmap, Sockhash});
+    case 87: // map_push_elem
+        return is({Queue, Stack, BloomFilter});
+    case 88: // map_pop_elem
+        return is({Queue, Stack});
+    case 89: // map_peek_elem
+        return is({Queue, Stack, BloomFilter});
+    case 130:
+    case 131:
+    case 134:
+    case 198:
+        return kind == Ringbuf;
+    case 195: // map_lookup_percpu_elem
+        return is({PercpuArray, PercpuHash, LruPercpuHash});
+    default:
+        return true;
+    }
+}
+
+} // namespace
+
+bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto, unsigned arg) {
+    const unsigned reg = arg + 1;
+    const Val pointer = state.frame().regs[reg];
+    if (arg == 4 || !readable(state, pc, reg + 1))
+        return arg != 4 ? false : unknown(pc, "a buffer without a size");
+    const Val size = state.frame().regs[reg + 1];
+    if (size.kind != Kind::Scalar)
+        return fail(pc, "V105", fmt::format("r{} is a pointer, a size was needed", reg + 1));
+    const Fact fact = state.of(size);
+    const ArgKind kind = proto.args[arg + 1];
+    if (fact.smin() < 0 || fact.smax() > kMaxSize)
+        return fail(pc, "V105",
+                    fmt::format("the size in r{} is {} to {}: it may be negative or is "
+                                "not bounded",
+                                reg + 1, fact.smin(), fact.smax()));
+    if (fact.umin() == 0 && kind == ArgKind::Size)
+        return fail(pc, "V105", fmt::format("the size in r{} may be 0", reg + 1));
+    size_limit_ = static_cast<i64>(fact.umax());
+    const bool null = pointer.kind == Kind::Scalar && state.of(pointer).is_constant() &&
+                      state.of(pointer).bits.value == 0;
+    if (null && (proto.nullable[arg] || fact.umax() == 0)) {
+        if (fact.umax() == 0)
+            return true;
+        return fail(pc, "V201",
+                    fmt::format("r{} is null, and r{} says {} bytes", reg, reg + 1, fact.umax()));
+    }
+    if (pointer.kind == Kind::Scalar && fact.umax() == 0 && kind == ArgKind::SizeOrZero &&
+        proto.nullable[arg])
+        return true;
+    const ArgKind memory_kind = proto.args[arg];
+    const bool write = memory_kind != ArgKind::Memory;
+    const Access access{
+        .pc = pc, .size = static_cast<i64>(fact.umax()), .write = write, .helper = true};
+    // A number in place of a pointer is named by what was needed.
+    if (!memory(state, pointer, 0, access))
+        return false;
+    if (pointer.region == Region::Stack && write) {
+        const Fact at = state.of(pointer);
+        if (at.is_constant() && fact.umax() != 0) {
+            const auto low = static_cast<i64>(at.bits.value);
+            const bool exact = fact.is_constant() || memory_kind == ArgKind::MemoryOut;
+            stack_touch(state, pointer.aux, low, low + access.size, exact);
+        } else if (fact.umax() != 0) {
+            stack_touch(state, pointer.aux, at.smin(), at.smax() + access.size, false);
+        }
+    }
+    return true;
+}
+
+bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, unsigned arg) {
+    const unsigned reg = arg + 1;
+    const ArgKind kind = proto.args[arg];
+    if (kind == ArgKind::None)
+        return true;
+    if (!readable(state, pc, reg))
+        return false;
+    const Val val = state.frame().regs[reg];
+    const Fact fact = val.kind == Kind::Scalar ? state.of(val) : Fact{};
+    const bool null = val.kind == Kind::Scalar && fact.is_constant() && fact.bits.value == 0;
+    const auto wrong = [&](const char* needed) {
+        return fail(pc, "V601", fmt::format("bpf_{} needs {} in r{}", proto.name, needed, reg));
+    };
+    if (null && proto.nullable[arg] && kind != ArgKind::Memory && kind != ArgKind::MemoryOut &&
+        kind != ArgKind::MemoryInOut)
+        return true;
+    const auto fixed = [&](i64 size, bool write) {
+        if (!memory(state, val, 0, {.pc = pc, .size = size, .write = write, .helper = true}))
+            return false;
+        const Fact at = state.of(val);
+        if (write && val.region == Region::Stack)
+            stack_touch(state, val.aux, at.smin(), at.smax() + size, at.is_constant());
+        return true;
+    };
+    switch (kind) {
+    case ArgKind::Anything:
+    case ArgKind::None:
+        return true;
+    case ArgKind::Scalar:
+    case ArgKind::Size:
+    case ArgKind::SizeOrZero:
+        return val.kind == Kind::Scalar || wrong("a number");
+    case ArgKind::ConstSize:
+        if (val.kind != Kind::Scalar || !fact.is_constant())
+            return wrong("a constant");
+        constant_size_ = static_cast<i64>(fact.bits.value);
+        return (*constant_size_ >= 0 && *constant_size_ < kMaxSize) || wrong("a size below 2^29");
+    case ArgKind::Context:
+        return (val.kind == Kind::Pointer && val.region == Region::Context && val.sym == 0 &&
+                val.off == 0) ||
+               wrong("the context, unmodified,");
+    case ArgKind::MapPointer: {
+        if (val.kind != Kind::Pointer || val.region != Region::Map)
+            return wrong("a map");
+        map_ = val.aux;
+        const spec::MapDef& def = *maps_[val.aux].def;
+        if (!fits(proto.id, def.kind))
+            return fail(pc, "V601",
+                        fmt::format("bpf_{} does not work on map \"{}\": its kind does "
+                                    "not fit",
+                                    proto.name, def.name));
+        return true;
+    }
+    case ArgKind::MapKey:
+    case ArgKind::MapValue:
+    case ArgKind::MapValueOut: {
+        if (!map_)
+            return wrong("a map before it and memory");
+        const spec::MapDef& def = *maps_[*map_].def;
+        const bool write = kind == ArgKind::MapValueOut;
+        return fixed(kind == ArgKind::MapKey ? def.key_size : def.value_size, write);
+    }
+    case ArgKind::Memory:
+    case ArgKind::MemoryOut:
+    case ArgKind::MemoryInOut:
+        return sized_memory(state, pc, proto, arg);
+    case ArgKind::FixedMemory:
+        return fixed(proto.fixed_size[arg], false);
+    case ArgKind::FixedMemoryOut:
+    case ArgKind::FixedMemoryInOut:
+        return fixed(proto.fixed_size[arg], true);
+    case ArgKind::ConstString: {
+        if (val.kind != Kind::Pointer || val.region != Region::MapValue || val.sym != 0 ||
+            maps_[val.aux].constants.empty())
+            return wrong("a string in read-only data");
+        const Bytes text = maps_[val.aux].constants;
+        if (val.off < 0 || static_cast<u64>(val.off) >= text.size())
+            return wrong("a string in read-only data");
+        const auto rest = text.subspan(static_cast<std::size_t>(val.off));
+        return std::ranges::find(rest, std::byte{0}) != rest.end() || wrong("a string with an end");
+    }
+    case ArgKind::RingbufRecord: {
+        if (val.kind != Kind::Pointer || val.region != Region::Memory || val.nullable ||
+            val.sym != 0 || val.off != 0 ||
+            std::ranges::find(state.references, val.instance) == state.references.end())
+            return wrong("a record that bpf_ringbuf_reserve gave");
+        released_ = val.instance;
+        return true;
+    }
+    case ArgKind::Socket:
+        if (val.kind != Kind::Pointer || val.region != Region::Socket)
+            return wrong("a socket");
+        if (val.nullable)
+            return fail(pc, "V201", fmt::format("the socket in r{} may be null", reg));
+        if (proto.id == kSkRelease) {
+            if (std::ranges::find(state.references, val.instance) == state.references.end())
+                return fail(pc, "V402", "the socket was not taken, or is released already");
+            released_ = val.instance;
+        }
+        return true;
+    case ArgKind::BtfPointer:
+        if (val.kind == Kind::Pointer && val.region == Region::Socket)
+            return unknown(pc, "sockets as kernel objects are not supported yet");
+        return (val.kind == Kind::Pointer && val.region == Region::Object) ||
+               wrong("a kernel object");
+    case ArgKind::Function:
+    case ArgKind::StackPointerOrNull:
+        return unknown(pc, "callbacks are not supported yet");
+    case ArgKind::SpinLock:
+    case ArgKind::Timer:
+    case ArgKind::KptrSlot:
+    case ArgKind::Dynptr:
+    case ArgKind::DynptrOut:
+        break;
+    }
+    return unknown(pc, fmt::format("bpf_{} is not supported yet", proto.name));
+}
+
+bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
+    Val& r0 = state.frame().regs[0];
+    const auto pointer = [&](Region region, u32 aux, bool nullable) {
+        const u32 instance = symbols_.fresh();
+        r0 = {.kind = Kind::Pointer,
+              .region = region,
+              .nullable = nullable,
+              .aux = aux,
+              .instance = instance};
+        if (acquires(proto.id))
+            state.references.push_back(instance);
+        return true;
+    };
+    switch (proto.ret) {
+    case RetKind::Scalar: {
+        Fact fact;
+        if (proto.id == 8) // get_smp_processor_id
+            fact = Fact::between(0, 8191);
+        else if (proto.id == 45 || proto.id == 67 || proto.id == 114 || proto.id == 115 ||
+                 proto.id == 141) // strings and stacks: an error or at most the size
+            fact.arc =
+                domain::arc_between(static_cast<u64>(-kMaxErrno), static_cast<u64>(size_limit_));
+        (void)domain::reduce(fact);
+        r0 = fresh(state, fact);
+        return true;
+    }
+    case RetKind::Void:
+    case RetKind::Never:
+        r0 = {};
+        return true;
+    case RetKind::MapValueOrNull:
+    case RetKind::MapValue: {
+        if (!map_)
+            return unknown(pc, "a value of no map");
+        const spec::MapDef& def = *maps_[*map_].def;
+        if (def.inner != nullptr || def.kind == MapKind::ArrayOfMaps ||
+            def.kind == MapKind::HashOfMaps)
+            return unknown(pc, "maps in maps are not supported yet");
+        if (def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash ||
+            def.kind == MapKind::Xskmap)
+            return unknown(pc, "sockets of maps are not supported yet");
+        return pointer(Region::MapValue, *map_, proto.ret == RetKind::MapValueOrNull);
+    }
+    case RetKind::MemoryOrNull:
+        if (proto.id != kRingbufReserve || !constant_size_)
+            break;
+        return pointer(Region::Memory, static_cast<u32>(*constant_size_), true);
+    case RetKind::SocketOrNull:
+        return pointer(Region::Socket, 0, true);
+    case RetKind::BtfPointer:
+        return pointer(Region::Object, 0, false);
+    case RetKind::BtfPointerOrNull:
+        return pointer(Region::Object, 0, true);
+    case RetKind::Memory:
+        break;
+    }
+    return unknown(pc, fmt::format("what bpf_{} returns is not supported yet", proto.name));
+}
+
+bool Stepper::call(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    if (insn.opcode != isa::kCall || insn.src != isa::kCallHelper)
+        return unknown(pc, insn.src == isa::kCallKfunc ? "kernel functions are not supported yet"
+                                                       : "this instruction is not supported yet");
+    const auto id = static_cast<u32>(insn.imm);
+    const spec::HelperProto* proto = spec::find_helper(id);
+    if (proto == nullptr)
+        return fail(pc, "V602", fmt::format("there is no helper {}", id));
+    const auto available = spec::helper_available(program_.type, program_.attach_type, id);
+    if (!available)
+        return unknown(pc, "the helpers of this program type are not known");
+    if (!*available)
+        return fail(pc, "V602",
+                    fmt::format("bpf_{} is not for programs of this type", proto->name));
+    if (proto->gpl_only && !program_.gpl_compatible())
+        return fail(pc, "V602",
+                    fmt::format("bpf_{} is for GPL-compatible programs, the licence is "
+                                "\"{}\"",
+                                proto->name, program_.license));
+    map_ = std::nullopt;
+    constant_size_ = std::nullopt;
+    size_limit_ = 0;
+    released_ = 0;
+    for (unsigned arg = 0; arg < 5; ++arg)
+        if (!argument(state, pc, *proto, arg))
+            return false;
+    if (id == kTailCall && !state.references.empty())
+        return fail(pc, "V401", "a tail call with a resource that is not released");
+    if (released_ != 0)
+        forget_instance(state, released_);
+    for (unsigned reg = 0; reg <= 5; ++reg)
+        state.frame().regs[reg] = {};
+    if (proto->moves_packet)
+        forget_packet(state);
+    return result(state, pc, *proto);
+}
+
+} // namespace skep::verifier

@@ -1,0 +1,116 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include "liveness.hpp"
+
+#include "skep/spec/helper.hpp"
+
+namespace skep::verifier {
+namespace {
+
+using Mask = std::uint16_t;
+
+constexpr Mask bit(unsigned reg) {
+    return static_cast<Mask>(1U << reg);
+}
+constexpr Mask kArguments = 0b111110;
+constexpr Mask kScratch = 0b111111;
+
+struct Effect {
+    Mask uses = 0;
+    Mask defines = 0;
+};
+
+Effect of_call(const isa::Insn& insn) {
+    Effect effect{.uses = kArguments, .defines = kScratch};
+    if (insn.src != isa::kCallHelper)
+        return effect;
+    if (const auto* proto = spec::find_helper(static_cast<std::uint32_t>(insn.imm))) {
+        effect.uses = 0;
+        for (unsigned arg = 0; arg < 5; ++arg)
+            if (proto->args[arg] != spec::ArgKind::None)
+                effect.uses |= bit(arg + 1);
+    }
+    return effect;
+}
+
+Effect effect_of(const isa::Insn& insn) {
+    const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
+    const unsigned op = insn.opcode & 0xf0U;
+    switch (insn.opcode & isa::kClassMask) {
+    case isa::kAlu:
+    case isa::kAlu64: {
+        Effect effect{.defines = bit(insn.dst)};
+        if (op != 0xb0)
+            effect.uses |= bit(insn.dst);
+        if (from_register && op != 0xd0 && op != 0x80)
+            effect.uses |= bit(insn.src);
+        return effect;
+    }
+    case isa::kLdx:
+        return {bit(insn.src), bit(insn.dst)};
+    case isa::kSt:
+        return {bit(insn.dst), 0};
+    case isa::kStx: {
+        const bool atomic = (insn.opcode & isa::kModeMask) == isa::kAtomic;
+        if (!atomic)
+            return {static_cast<Mask>(bit(insn.dst) | bit(insn.src)), 0};
+        if (insn.imm == 0x100)
+            return {bit(insn.src), bit(insn.dst)};
+        Effect effect{static_cast<Mask>(bit(insn.dst) | bit(insn.src)), 0};
+        if (insn.imm == 0xf1)
+            effect = {static_cast<Mask>(effect.uses | bit(0)), bit(0)};
+        else if (insn.imm != 0x110 && (insn.imm & 1) != 0)
+            effect.defines = bit(insn.src);
+        return effect;
+    }
+    case isa::kLd:
+        if (insn.opcode == isa::kLddw)
+            return {0, bit(insn.dst)};
+        return {
+            static_cast<Mask>(
+                bit(6) | ((insn.opcode & isa::kModeMask) == isa::kInd ? bit(insn.src) : Mask{0})),
+            kScratch};
+    default:
+        break;
+    }
+    if (insn.opcode == isa::kExit)
+        return {bit(0), 0};
+    if ((insn.opcode & 0xf7U) == isa::kCall)
+        return of_call(insn);
+    if (op == 0x00 || op == 0xe0)
+        return {};
+    return {static_cast<Mask>(bit(insn.dst) | (from_register ? bit(insn.src) : Mask{0})), 0};
+}
+
+} // namespace
+
+std::vector<std::uint16_t> live_registers(const Program& program, const ControlFlow& flow) {
+    std::vector<Mask> live(program.insns.size() + 1, 0);
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (std::size_t b = flow.blocks.size(); b-- > 0;) {
+            const BasicBlock& block = flow.blocks[b];
+            Mask now = 0;
+            for (const std::uint32_t next : block.successors)
+                now |= live[flow.blocks[next].begin];
+            std::vector<std::uint32_t> slots;
+            for (std::uint32_t i = block.begin; i < block.end; ++i) {
+                slots.push_back(i);
+                if (program.insns[i].opcode == isa::kLddw)
+                    ++i;
+            }
+            for (std::size_t i = slots.size(); i-- > 0;) {
+                const Effect effect = effect_of(program.insns[slots[i]]);
+                now = static_cast<Mask>((now & ~effect.defines) | effect.uses);
+                if (live[slots[i]] != now) {
+                    live[slots[i]] = now;
+                    changed = true;
+                }
+            }
+        }
+    }
+    return live;
+}
+
+} // namespace skep::verifier

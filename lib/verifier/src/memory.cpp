@@ -1,0 +1,508 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loads and stores: each proves that its bytes are the program's.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "skep/base/bytes.hpp"
+#include "step.hpp"
+
+namespace skep::verifier {
+namespace {
+
+constexpr i64 kStack = isa::kMaxStackDepth;
+constexpr u32 kReadOnlyToPrograms = 1U << 7;  // BPF_F_RDONLY_PROG
+constexpr u32 kWriteOnlyToPrograms = 1U << 8; // BPF_F_WRONLY_PROG
+
+i64 size_of(const isa::Insn& insn) {
+    switch (insn.opcode & isa::kSizeMask) {
+    case isa::kB:
+        return 1;
+    case isa::kH:
+        return 2;
+    case isa::kW:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+std::size_t cell_index(i64 off) {
+    return static_cast<std::size_t>((-off - 1) / 4);
+}
+
+bool writes_packets(spec::ProgramType type) {
+    using enum spec::ProgramType;
+    return type == Xdp || type == SchedCls || type == SchedAct || type == LwtXmit ||
+           type == SkSkb || type == SkMsg;
+}
+
+} // namespace
+
+/// Where an access to the stack may lie; the frame is base.aux.
+bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& access, i64& low,
+                          i64& high) {
+    const Fact fact = state.of(base);
+    low = fact.smin() + off;
+    high = fact.smax() + off + access.size;
+    if (low < -kStack || high > 0)
+        return fail(
+            access.pc, "V103",
+            fmt::format("{} bytes at fp{:+} to fp{:+} are accessed, the stack is fp-512 to fp-1",
+                        access.size, low, high - 1));
+    const bool exact = fact.is_constant();
+    if (!access.helper && exact && low % access.size != 0)
+        return fail(access.pc, "V106",
+                    fmt::format("{} bytes at fp{:+}: an access to the stack must be aligned",
+                                access.size, low));
+    if (!access.helper && !exact) {
+        const u64 known = (fact.bits.mask | (fact.bits.value + static_cast<u64>(off))) &
+                          (static_cast<u64>(access.size) - 1);
+        if (known != 0)
+            return fail(access.pc, "V106", "a variable offset into the stack is not aligned");
+    }
+    if (base.aux >= state.frames.size())
+        return fail(access.pc, "V103", "the function whose stack it is has returned");
+    Frame& frame = state.frames[base.aux];
+    const std::size_t cells = cell_index(low) + 1;
+    if (frame.stack.size() >= cells)
+        return true;
+    frame.stack.resize(cells);
+    // All frames of a call chain share 512 bytes; each is rounded up to 32.
+    i64 total = 0;
+    for (const Frame& one : state.frames)
+        total += std::max<i64>(32, (static_cast<i64>(one.stack.size()) * 4 + 31) / 32 * 32);
+    if (total > kStack)
+        return fail(access.pc, "V503",
+                    fmt::format("the nested functions use {} bytes of stack together", total));
+    return true;
+}
+
+bool Stepper::memory(State& state, const Val& base, i64 off, const Access& access) {
+    const u32 pc = access.pc;
+    if (base.kind != Kind::Pointer)
+        return fail(pc, "V202", "a number is used as an address");
+    if (base.nullable)
+        return fail(pc, "V201", "the pointer may be null");
+    const Fact fact = state.of(base);
+    const i64 low = fact.smin() + off;
+    const i64 high = fact.smax() + off + access.size;
+    if (access.write && base.read_only)
+        return fail(pc, "V606", "the memory is read-only");
+    const auto inside = [&](i64 size, const char* code, const char* what) {
+        if (low >= 0 && high <= size)
+            return true;
+        return fail(pc, code,
+                    fmt::format("{} bytes at offset {} to {} of {} of {} bytes", access.size, low,
+                                high - access.size, what, size));
+    };
+    if (access.aligned && base.region != Region::Stack) {
+        const u64 loose = (fact.bits.mask | (fact.bits.value + static_cast<u64>(off))) &
+                          (static_cast<u64>(access.size) - 1);
+        if (loose != 0)
+            return fail(pc, "V106", "an atomic access must be aligned");
+    }
+    switch (base.region) {
+    case Region::Packet:
+    case Region::Meta: {
+        if (access.write && !writes_packets(program_.type))
+            return fail(pc, "V606", "programs of this type may not write to packets");
+        if (access.helper && access.size == 0)
+            return true;
+        if (low < 0)
+            return fail(pc, "V101", fmt::format("reads {} bytes before the packet's data", -low));
+        const i64 end = base.off + off + access.size;
+        for (const PacketBound& bound : state.bounds) {
+            if (bound.region != base.region)
+                continue;
+            if (bound.sym == base.sym && end <= bound.c)
+                return true;
+            if (bound.sym == 0 && high <= bound.c)
+                return true;
+            // sym + c <= length with a least sym says that there are so many bytes.
+            if (bound.sym != 0 && high <= state.fact(bound.sym).smin() + bound.c)
+                return true;
+        }
+        return fail(
+            pc, "V101",
+            fmt::format("bytes {} to {} of the packet are not known to exist", low, high - 1));
+    }
+    case Region::MapValue: {
+        const MapView& map = maps_[base.aux];
+        if (map.special_fields)
+            return unknown(pc, "map values with locks, timers or kernel pointers are not supported "
+                               "yet");
+        if (access.write && (map.def->flags & kReadOnlyToPrograms) != 0)
+            return fail(pc, "V606", "the map is read-only to programs");
+        if (!access.write && (map.def->flags & kWriteOnlyToPrograms) != 0)
+            return fail(pc, "V606", "the map is write-only to programs");
+        return inside(map.def->value_size, "V102", "a map value");
+    }
+    case Region::Memory:
+        return inside(base.aux, "V104", "memory");
+    case Region::Stack: {
+        i64 from = 0;
+        i64 to = 0;
+        return stack_range(state, base, off, access, from, to);
+    }
+    case Region::Context:
+        if (access.helper)
+            return fail(pc, "V604", "the context is not plain memory");
+        return true; // Fields are checked by the access itself.
+    case Region::Socket:
+        if (access.write)
+            return fail(pc, "V606", "sockets are read-only");
+        return unknown(pc, "fields of sockets are not supported yet");
+    case Region::Object:
+        return unknown(pc, "fields of kernel objects are not supported yet");
+    case Region::PacketEnd:
+    case Region::Map:
+    case Region::None:
+        break;
+    }
+    return fail(pc, "V204", "this pointer may not be read or written through");
+}
+
+bool Stepper::context_load(State& state, u32 pc, const Val& base, Val& out) {
+    const isa::Insn& insn = program_.insns[pc];
+    const i64 size = size_of(insn);
+    const Fact fact = state.of(base);
+    if (!fact.is_constant() || base.off != 0 || base.sym != 0)
+        return fail(pc, "V604", "the context pointer was modified");
+    const i64 off = insn.off;
+    const bool write = (insn.opcode & isa::kClassMask) != isa::kLdx;
+    if (off < 0 || off % size != 0)
+        return fail(pc, "V604",
+                    fmt::format("context offset {} is not a multiple of {}", off, size));
+    out = {};
+    if (layout_->fields.empty()) {
+        using enum spec::ProgramType;
+        const bool raw = program_.type == RawTracepoint || program_.type == RawTracepointWritable;
+        const i64 limit = raw ? 96 : program_.type == Syscall ? 65536 : 8192;
+        if (off + size > limit || (write && program_.type != Syscall) || (raw && size != 8))
+            return fail(pc, "V604", fmt::format("{} bytes at context offset {}", size, off));
+        out = fresh(state, Fact::of_width(static_cast<unsigned>(size * 8)));
+        return true;
+    }
+    const spec::ContextField* field = spec::field_at(*layout_, static_cast<u32>(off));
+    if (field == nullptr || off + size > field->offset + field->size)
+        return fail(
+            pc, "V604",
+            fmt::format("{} has no field of {} bytes at offset {}", layout_->name, size, off));
+    if (write ? !field->writable : !field->readable)
+        return fail(pc, "V604",
+                    fmt::format("{}.{} may not be {}", layout_->name, field->name,
+                                write ? "written" : "read"));
+    if (size < field->min_width)
+        return fail(pc, "V604",
+                    fmt::format("{}.{} is accessed by {} bytes, at least {}", layout_->name,
+                                field->name, size, field->min_width));
+    if (field->kind == spec::FieldKind::Scalar) {
+        out = fresh(state, Fact::of_width(static_cast<unsigned>(size * 8)));
+        return true;
+    }
+    if (write || size != field->size || off != field->offset)
+        return fail(pc, "V604", fmt::format("{}.{} is a pointer", layout_->name, field->name));
+    if ((insn.opcode & isa::kModeMask) == isa::kMemSx)
+        return fail(pc, "V604", "a pointer has no sign to extend");
+    switch (field->kind) {
+    case spec::FieldKind::PacketData:
+        out = {.kind = Kind::Pointer, .region = Region::Packet};
+        return true;
+    case spec::FieldKind::PacketEnd:
+        out = {.kind = Kind::Pointer, .region = Region::PacketEnd};
+        return true;
+    case spec::FieldKind::PacketMeta:
+        out = {.kind = Kind::Pointer, .region = Region::Meta};
+        return true;
+    case spec::FieldKind::Socket:
+        out = {.kind = Kind::Pointer,
+               .region = Region::Socket,
+               .nullable = true,
+               .instance = symbols_.fresh()};
+        return true;
+    default:
+        return unknown(pc, fmt::format("{}.{} is not supported yet", layout_->name, field->name));
+    }
+}
+
+Val Stepper::stack_load(State& state, u32 frame, i64 off, i64 size, bool is_signed) {
+    Frame& where = state.frames[frame];
+    const Fact any = is_signed ? Fact{} : Fact::of_width(static_cast<unsigned>(size * 8));
+    // The store that the bytes come from begins at one of the cells below.
+    for (i64 start = off - (off & 3); start >= off - 7 && start >= -kStack; start -= 4) {
+        const std::size_t index = cell_index(start);
+        if (index >= where.stack.size())
+            break;
+        const Cell& cell = where.stack[index];
+        if (cell.size == 0)
+            break;
+        if (cell.size == Cell::kRest)
+            continue;
+        if (off + size > start + cell.size)
+            break;
+        if (cell.val.kind == Kind::Pointer) {
+            if (off == start && size == 8 && !is_signed)
+                return cell.val;
+            break; // Bytes of an address.
+        }
+        const Fact fact = state.of(cell.val);
+        const auto shift = static_cast<unsigned>(off - start) * 8;
+        Val part = cell.val;
+        if (fact.is_constant())
+            part = number(0, static_cast<i64>(fact.bits.value >> shift));
+        else if (shift != 0)
+            part = named(
+                state,
+                {.op = Op::ShiftRight, .a = cell.val.sym, .a_off = cell.val.off, .imm = shift});
+        if (size == 8)
+            return part;
+        return extended(state, part, static_cast<unsigned>(size * 8), is_signed);
+    }
+    return fresh(state, any);
+}
+
+void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initialises) {
+    Frame& where = state.frames[frame];
+    // Stores that reach into the range are no longer whole.
+    for (i64 start = std::max(-kStack, (low - 7) & ~i64{3}); start < high; start += 4) {
+        const std::size_t index = cell_index(start);
+        if (index >= where.stack.size())
+            continue;
+        Cell& cell = where.stack[index];
+        if (cell.size == 0 || cell.size == Cell::kRest)
+            continue;
+        if (start + cell.size <= low || start >= high)
+            continue;
+        if (cell.size == 8 && index > 0)
+            where.stack[index - 1].size = 0;
+        cell.size = 0;
+        cell.val = {};
+    }
+    if (!initialises)
+        return;
+    for (i64 at = low; at < high; ++at)
+        where.stack[cell_index(at)].written |= static_cast<uint8_t>(1U << (at & 3));
+}
+
+void Stepper::stack_store(State& state, u32 frame, i64 off, i64 size, const Val& val) {
+    stack_touch(state, frame, off, off + size, true);
+    if ((off & 3) != 0 || (val.kind == Kind::Pointer && size != 8))
+        return;
+    Frame& where = state.frames[frame];
+    Cell& cell = where.stack[cell_index(off)];
+    cell.size = static_cast<uint8_t>(size);
+    cell.val = size == 8 ? val : extended(state, val, static_cast<unsigned>(size * 8), false);
+    if (size == 8)
+        where.stack[cell_index(off) - 1] = {.size = Cell::kRest, .written = 0xf};
+}
+
+bool Stepper::load(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    if (!readable(state, pc, insn.src))
+        return false;
+    if (insn.dst == isa::kFramePointer)
+        return fail(pc, "V204", "r10 may not be written");
+    const Val base = state.frame().regs[insn.src];
+    const i64 size = size_of(insn);
+    const bool is_signed = (insn.opcode & isa::kModeMask) == isa::kMemSx;
+    if (!memory(state, base, insn.off, {.pc = pc, .size = size}))
+        return false;
+    Val loaded;
+    const auto width = static_cast<unsigned>(size * 8);
+    const Fact fact = state.of(base);
+    if (base.region == Region::Context) {
+        if (!context_load(state, pc, base, loaded))
+            return false;
+        if (is_signed && loaded.kind == Kind::Scalar)
+            loaded = extended(state, loaded, width, true);
+    } else if (base.region == Region::Stack && fact.is_constant()) {
+        loaded = stack_load(state, base.aux, static_cast<i64>(fact.bits.value) + insn.off, size,
+                            is_signed);
+    } else {
+        const bool constant = base.region == Region::MapValue && fact.is_constant() &&
+                              !maps_[base.aux].constants.empty();
+        if (constant) {
+            u64 bits = 0;
+            const Bytes contents = maps_[base.aux].constants;
+            const auto at = fact.bits.value + static_cast<u64>(i64{insn.off});
+            if (in_range(at, static_cast<u64>(size), contents.size()))
+                std::memcpy(&bits, contents.data() + at, static_cast<std::size_t>(size));
+            loaded = extended(state, number(0, static_cast<i64>(bits)), width, is_signed);
+        } else {
+            const Val raw = fresh(state, Fact::of_width(width));
+            loaded = is_signed ? extended(state, raw, width, true) : raw;
+        }
+    }
+    state.frame().regs[insn.dst] = loaded;
+    return true;
+}
+
+bool Stepper::store(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    const bool from_register = (insn.opcode & isa::kClassMask) == isa::kStx;
+    if (!readable(state, pc, insn.dst) || (from_register && !readable(state, pc, insn.src)))
+        return false;
+    const Val base = state.frame().regs[insn.dst];
+    const i64 size = size_of(insn);
+    const Val val = from_register ? state.frame().regs[insn.src] : number(0, insn.imm);
+    if (!memory(state, base, insn.off, {.pc = pc, .size = size, .write = true}))
+        return false;
+    if (base.region == Region::Context) {
+        Val ignored;
+        return context_load(state, pc, base, ignored);
+    }
+    if (base.region != Region::Stack)
+        return true;
+    const Fact fact = state.of(base);
+    if (fact.is_constant()) {
+        stack_store(state, base.aux, static_cast<i64>(fact.bits.value) + insn.off, size, val);
+        return true;
+    }
+    stack_touch(state, base.aux, fact.smin() + insn.off, fact.smax() + insn.off + size, false);
+    return true;
+}
+
+bool Stepper::atomic(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    const i64 size = size_of(insn);
+    auto& regs = state.frame().regs;
+    constexpr i64 kLoadAcquire = 0x100;
+    constexpr i64 kStoreRelease = 0x110;
+    const bool load_only = insn.imm == kLoadAcquire;
+    const unsigned address = load_only ? insn.src : insn.dst;
+    if (!readable(state, pc, address) || (!load_only && !readable(state, pc, insn.src)))
+        return false;
+    const Val base = regs[address];
+    if (base.kind == Kind::Pointer &&
+        (base.region == Region::Context || base.region == Region::Packet ||
+         base.region == Region::Meta || base.region == Region::Socket))
+        return fail(pc, "V204", "atomic accesses to contexts, packets and sockets are not allowed");
+    const bool compares = insn.imm == 0xf1;
+    if (compares && !readable(state, pc, 0))
+        return false;
+    if (!load_only && insn.imm != kStoreRelease && regs[insn.src].kind == Kind::Pointer)
+        return fail(pc, "V205", "an atomic operation on a pointer");
+    if (compares && regs[0].kind == Kind::Pointer)
+        return fail(pc, "V205", "a compare-and-exchange of a pointer");
+    const Val val = load_only ? Val{} : regs[insn.src];
+    if (!memory(state, base, insn.off,
+                {.pc = pc, .size = size, .write = !load_only, .aligned = true}))
+        return false;
+    const Fact fact = state.of(base);
+    const bool exact = base.region == Region::Stack && fact.is_constant();
+    const i64 off = static_cast<i64>(fact.bits.value) + insn.off;
+    if (load_only) {
+        if (insn.dst == isa::kFramePointer)
+            return fail(pc, "V204", "r10 may not be written");
+        regs[insn.dst] = exact ? stack_load(state, base.aux, off, size, false)
+                               : fresh(state, Fact::of_width(static_cast<unsigned>(size * 8)));
+        return true;
+    }
+    if (base.region == Region::Stack) {
+        if (exact && insn.imm == kStoreRelease)
+            stack_store(state, base.aux, off, size, val);
+        else if (exact)
+            stack_touch(state, base.aux, off, off + size, true);
+        else
+            stack_touch(state, base.aux, fact.smin() + insn.off, fact.smax() + insn.off + size,
+                        false);
+    }
+    if (insn.imm != kStoreRelease && (insn.imm & 1) != 0) { // fetch
+        const unsigned target = compares ? 0U : unsigned{insn.src};
+        if (target == isa::kFramePointer)
+            return fail(pc, "V204", "r10 may not be written");
+        state.frame().regs[target] = fresh(state, Fact::of_width(static_cast<unsigned>(size * 8)));
+    }
+    return true;
+}
+
+bool Stepper::load_immediate(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    Val& dst = state.frame().regs[insn.dst];
+    if (insn.dst == isa::kFramePointer)
+        return fail(pc, "V204", "r10 may not be written");
+    const auto upper = static_cast<u32>(program_.insns[pc + 1].imm);
+    switch (insn.src) {
+    case isa::kLddwImm:
+        dst = number(0, static_cast<i64>(u64{static_cast<u32>(insn.imm)} | u64{upper} << 32));
+        return true;
+    case isa::kLddwMapFd:
+    case isa::kLddwMapValue: {
+        const auto map = static_cast<u32>(insn.imm);
+        if (map >= maps_.size())
+            return fail(pc, "V701", fmt::format("there is no map {}", map));
+        if (insn.src == isa::kLddwMapFd) {
+            dst = {.kind = Kind::Pointer, .region = Region::Map, .aux = map};
+            return true;
+        }
+        if (upper >= maps_[map].def->value_size)
+            return fail(pc, "V102",
+                        fmt::format("byte {} of a map value of {} bytes", upper,
+                                    maps_[map].def->value_size));
+        dst = {.kind = Kind::Pointer, .region = Region::MapValue, .aux = map, .off = i64{upper}};
+        return true;
+    }
+    default:
+        return unknown(pc, "lddw of a kernel variable or a function is not supported yet");
+    }
+}
+
+bool Stepper::load_packet(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    using enum spec::ProgramType;
+    if (program_.type != SocketFilter && program_.type != SchedCls && program_.type != SchedAct)
+        return fail(pc, "V602", "programs of this type have no legacy packet loads");
+    const bool indirect = (insn.opcode & isa::kModeMask) == isa::kInd;
+    if (!readable(state, pc, 6) || (indirect && !readable(state, pc, insn.src)))
+        return false;
+    const Val context = state.frame().regs[6];
+    if (context.kind != Kind::Pointer || context.region != Region::Context || context.off != 0 ||
+        context.sym != 0)
+        return fail(pc, "V601", "r6 must hold the context");
+    if (state.frames.size() > 1)
+        return unknown(pc, "legacy packet loads in functions are not supported yet");
+    if (!state.references.empty() || state.held_lock != 0)
+        return fail(pc, "V401", "the load may end the program, and a resource is held");
+    for (unsigned reg = 1; reg <= 5; ++reg)
+        state.frame().regs[reg] = {};
+    state.frame().regs[0] = fresh(state, Fact::of_width(static_cast<unsigned>(size_of(insn) * 8)));
+    return true;
+}
+
+void Stepper::forget_packet(State& state) {
+    state.bounds.clear();
+    const auto stale = [](const Val& val) {
+        return val.kind == Kind::Pointer &&
+               (val.region == Region::Packet || val.region == Region::Meta ||
+                val.region == Region::PacketEnd);
+    };
+    for (Frame& frame : state.frames) {
+        for (Val& val : frame.regs)
+            if (stale(val))
+                val = {};
+        for (std::size_t i = 0; i < frame.stack.size(); ++i)
+            if (frame.stack[i].size == 8 && stale(frame.stack[i].val)) {
+                frame.stack[i] = {.written = 0xf};
+                frame.stack[i - 1].size = 0;
+            }
+    }
+}
+
+void Stepper::forget_instance(State& state, u32 instance) {
+    std::erase(state.references, instance);
+    for (Frame& frame : state.frames) {
+        for (Val& val : frame.regs)
+            if (val.kind == Kind::Pointer && val.instance == instance)
+                val = {};
+        for (std::size_t i = 0; i < frame.stack.size(); ++i)
+            if (frame.stack[i].size == 8 && frame.stack[i].val.kind == Kind::Pointer &&
+                frame.stack[i].val.instance == instance) {
+                frame.stack[i] = {.written = 0xf};
+                frame.stack[i - 1].size = 0;
+            }
+    }
+}
+
+} // namespace skep::verifier

@@ -1,0 +1,92 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "skep/spec/context.hpp"
+#include "skep/spec/helper.hpp"
+#include "skep/verifier/verifier.hpp"
+#include "state.hpp"
+
+namespace skep::verifier {
+
+/// The transfer functions with their obligations. Engine and checker use the same. Of each
+/// function: false means that an obligation is not met, and finding() says which.
+class Stepper {
+public:
+    Stepper(const Program& program, std::span<const MapView> maps, Symbols& symbols);
+
+    /// The state in which the program starts; nothing if its type is not supported.
+    std::optional<State> initial();
+    /// Everything but jumps, local calls and exits.
+    bool step(State& state, u32 pc);
+    /// What holds where a conditional jump goes; nothing if it cannot go there.
+    std::optional<State> branch(const State& state, u32 pc, bool taken);
+    /// Into the function that a local call names.
+    bool enter(State& state, u32 pc);
+    /// At an exit. True with no frame left: the program ended as it may.
+    bool leave(State& state, u32 pc);
+
+    [[nodiscard]] const Finding& finding() const { return finding_; }
+    /// The finding says that something is not known, not that it is wrong.
+    [[nodiscard]] bool unsupported() const { return unsupported_; }
+
+private:
+    struct Access {
+        u32 pc = 0;
+        i64 size = 0; ///< most bytes
+        bool write = false;
+        bool helper = false;
+        bool aligned = false; ///< an atomic access
+    };
+
+    bool fail(u32 pc, const char* code, std::string message);
+    bool unknown(u32 pc, std::string message);
+    bool readable(const State& state, u32 pc, unsigned reg);
+
+    bool alu(State& state, u32 pc);
+    bool pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const Val& b, bool wide);
+    Val scalar_alu(State& state, unsigned op, bool wide, bool is_signed, const Val& a,
+                   const Val& b);
+    Val named(State& state, const Node& node);
+    Val fresh(State& state, const Fact& fact);
+    Val extended(State& state, const Val& a, unsigned width, bool is_signed);
+
+    bool load(State& state, u32 pc);
+    bool store(State& state, u32 pc);
+    bool atomic(State& state, u32 pc);
+    bool load_immediate(State& state, u32 pc);
+    bool load_packet(State& state, u32 pc);
+    bool memory(State& state, const Val& base, i64 off, const Access& access);
+    bool stack_range(State& state, const Val& base, i64 off, const Access& access, i64& low,
+                     i64& high);
+    bool context_load(State& state, u32 pc, const Val& base, Val& out);
+    Val stack_load(State& state, u32 frame, i64 off, i64 size, bool is_signed);
+    void stack_store(State& state, u32 frame, i64 off, i64 size, const Val& val);
+    void stack_touch(State& state, u32 frame, i64 low, i64 high, bool initialises);
+
+    bool call(State& state, u32 pc);
+    bool argument(State& state, u32 pc, const spec::HelperProto& proto, unsigned arg);
+    bool result(State& state, u32 pc, const spec::HelperProto& proto);
+    bool sized_memory(State& state, u32 pc, const spec::HelperProto& proto, unsigned arg);
+    void forget_packet(State& state);
+    void forget_instance(State& state, u32 instance);
+    void set_null(State& state, u32 instance, bool null);
+    void learn_packet(State& state, domain::Compare compare, const Val& a, const Val& b);
+
+    const Program& program_;
+    std::span<const MapView> maps_;
+    Symbols& symbols_;
+    const spec::ContextLayout* layout_ = nullptr;
+    Finding finding_;
+    bool unsupported_ = false;
+    std::optional<u32> map_; ///< of the call being checked
+    i64 size_limit_ = 0;     ///< most bytes of its last sized memory
+    std::optional<i64> constant_size_;
+    u32 released_ = 0;
+};
+
+} // namespace skep::verifier
