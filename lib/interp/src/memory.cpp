@@ -118,7 +118,7 @@ bool check_field(Machine& machine, const Capability& cap, const Access& access,
     const spec::ContextField& field = *found.field;
     if (access.write ? !field.writable : !field.readable)
         return refuse(access.write ? "the field cannot be written" : "the field cannot be read");
-    if (offset + access.size > std::uint32_t{field.offset} + field.size)
+    if (offset + access.size > field.offset + spec::reach_of(layout, field))
         return refuse("the access leaves its field");
     if (access.size < field.min_width)
         return refuse("the access is narrower than the field allows");

@@ -133,7 +133,7 @@ constexpr ContextField kSockOps[] = {
     {"skb_data_end", 200, 8, FieldKind::PacketEnd, true, false, 8},
     {"skb_len", 208, 4, FieldKind::Scalar, true, false, 1},
     {"skb_tcp_flags", 212, 4, FieldKind::Scalar, true, false, 1},
-    {"skb_hwtstamp", 216, 8, FieldKind::Scalar, true, false, 1},
+    {"skb_hwtstamp", 216, 8, FieldKind::Scalar, true, false, 8},
 };
 constexpr ContextField kSkLookup[] = {
     {"sk", 0, 8, FieldKind::Socket, true, false, 8},
@@ -369,6 +369,15 @@ const ContextField* field_at(const ContextLayout& layout, std::uint32_t offset) 
         return nullptr;
     const ContextField& field = *std::prev(after);
     return offset < std::uint32_t{field.offset} + field.size ? &field : nullptr;
+}
+
+std::uint32_t reach_of(const ContextLayout& layout, const ContextField& field) noexcept {
+    const ContextField* next = field_at(layout, std::uint32_t{field.offset} + field.size);
+    const bool block = field.name.starts_with("cb[") && field.offset % 8 == 0;
+    if (block && next != nullptr && next->name.starts_with("cb[") &&
+        next->readable == field.readable && next->writable == field.writable)
+        return std::uint32_t{field.size} + next->size;
+    return field.size;
 }
 
 } // namespace skep::spec

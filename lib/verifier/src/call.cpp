@@ -25,6 +25,12 @@ constexpr i64 kMaxErrno = 4095;
 bool acquires(u32 id) {
     return id == kRingbufReserve || id == 84 || id == 85 || id == 99; // sk(c)_lookup_*
 }
+/// Helpers that read packet memory in place.
+bool takes_packet(u32 id) {
+    return id <= 3 || id == 28 || (id >= 84 && id <= 87) || id == 99 || id == 100 || id == 110 ||
+           id == 195 || (id >= 204 && id <= 207);
+}
+constexpr u32 kGetLocalStorage = 81;
 /// sk_release: gives back the socket in r1.
 constexpr u32 kSkRelease = 86;
 
@@ -107,6 +113,15 @@ bool fits(u32 id, MapKind kind) {
     }
 }
 
+/// Linux: may_update_sockmap.
+bool changes_socket_maps(spec::ProgramType type, u32 id) {
+    using enum spec::ProgramType;
+    if (type == SockOps)
+        return id == 3; // delete
+    return type == SocketFilter || type == SchedCls || type == SchedAct || type == Xdp ||
+           type == SkReuseport || type == FlowDissector || type == SkLookup;
+}
+
 } // namespace
 
 bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto, unsigned arg) {
@@ -129,7 +144,7 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
     size_limit_ = static_cast<i64>(fact.umax());
     const bool null = pointer.kind == Kind::Scalar && state.of(pointer).is_constant() &&
                       state.of(pointer).bits.value == 0;
-    if (null && (proto.nullable[arg] || fact.umax() == 0)) {
+    if (null && proto.nullable[arg]) {
         if (fact.umax() == 0)
             return true;
         return fail(pc, "V201",
@@ -140,8 +155,11 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
         return true;
     const ArgKind memory_kind = proto.args[arg];
     const bool write = memory_kind != ArgKind::Memory;
-    const Access access{
-        .pc = pc, .size = static_cast<i64>(fact.umax()), .write = write, .helper = true};
+    const Access access{.pc = pc,
+                        .size = static_cast<i64>(fact.umax()),
+                        .write = write,
+                        .helper = true,
+                        .packet = takes_packet(proto.id)};
     // A number in place of a pointer is named by what was needed.
     if (!memory(state, pointer, 0, access))
         return false;
@@ -175,7 +193,14 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         kind != ArgKind::MemoryInOut)
         return true;
     const auto fixed = [&](i64 size, bool write) {
-        if (!memory(state, val, 0, {.pc = pc, .size = size, .write = write, .helper = true}))
+        const bool word = kind == ArgKind::FixedMemoryOut && size == 8;
+        if (!memory(state, val, 0,
+                    {.pc = pc,
+                     .size = size,
+                     .write = write,
+                     .helper = true,
+                     .aligned = word,
+                     .packet = takes_packet(proto.id)}))
             return false;
         const Fact at = state.of(val);
         if (write && val.region == Region::Stack)
@@ -204,6 +229,10 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
             return wrong("a map");
         map_ = val.aux;
         const spec::MapDef& def = *maps_[val.aux].def;
+        const bool of_sockets = def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash;
+        if (of_sockets && (proto.id == 2 || proto.id == 3) &&
+            !changes_socket_maps(program_.type, proto.id))
+            return fail(pc, "V602", "programs of this type may not change maps of sockets");
         if (!fits(proto.id, def.kind))
             return fail(pc, "V601",
                         fmt::format("bpf_{} does not work on map \"{}\": its kind does "
@@ -248,6 +277,8 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         return true;
     }
     case ArgKind::Socket:
+        if (val.kind == Kind::Pointer && val.region == Region::Object)
+            return unknown(pc, "kernel objects as sockets are not supported yet");
         if (val.kind != Kind::Pointer || val.region != Region::Socket)
             return wrong("a socket");
         if (val.nullable)
@@ -362,13 +393,20 @@ bool Stepper::call(State& state, u32 pc) {
     for (unsigned arg = 0; arg < 5; ++arg)
         if (!argument(state, pc, *proto, arg))
             return false;
+    if (id == kGetLocalStorage) {
+        const Val& flags = state.frame().regs[2];
+        const Fact fact = flags.kind == Kind::Scalar ? state.of(flags) : Fact{};
+        if (!fact.is_constant() || fact.bits.value != 0)
+            return fail(pc, "V601", "bpf_get_local_storage takes no flags");
+    }
     if (id == kTailCall && !state.references.empty())
         return fail(pc, "V401", "a tail call with a resource that is not released");
     if (released_ != 0)
         forget_instance(state, released_);
     for (unsigned reg = 0; reg <= 5; ++reg)
         state.frame().regs[reg] = {};
-    if (proto->moves_packet)
+    // The program that a function jumps to may change the packet before the caller goes on.
+    if (proto->moves_packet || (id == kTailCall && state.frames.size() > 1))
         forget_packet(state);
     return result(state, pc, *proto);
 }

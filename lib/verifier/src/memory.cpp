@@ -52,7 +52,7 @@ bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& 
             fmt::format("{} bytes at fp{:+} to fp{:+} are accessed, the stack is fp-512 to fp-1",
                         access.size, low, high - 1));
     const bool exact = fact.is_constant();
-    if (!access.helper && exact && low % access.size != 0)
+    if ((!access.helper || access.aligned) && exact && low % access.size != 0)
         return fail(access.pc, "V106",
                     fmt::format("{} bytes at fp{:+}: an access to the stack must be aligned",
                                 access.size, low));
@@ -110,6 +110,8 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
             return fail(pc, "V606", "programs of this type may not write to packets");
         if (access.helper && access.size == 0)
             return true;
+        if (access.helper && !access.packet)
+            return fail(pc, "V601", "this helper does not take packet memory");
         if (low < 0)
             return fail(pc, "V101", fmt::format("reads {} bytes before the packet's data", -low));
         const i64 end = base.off + off + access.size;
@@ -156,8 +158,11 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
         return unknown(pc, "fields of sockets are not supported yet");
     case Region::Object:
         return unknown(pc, "fields of kernel objects are not supported yet");
-    case Region::PacketEnd:
     case Region::Map:
+        if (!access.write && !access.helper && low >= 0)
+            return unknown(pc, "reading the kernel's map structure is not supported yet");
+        break;
+    case Region::PacketEnd:
     case Region::None:
         break;
     }
@@ -186,7 +191,7 @@ bool Stepper::context_load(State& state, u32 pc, const Val& base, Val& out) {
         return true;
     }
     const spec::ContextField* field = spec::field_at(*layout_, static_cast<u32>(off));
-    if (field == nullptr || off + size > field->offset + field->size)
+    if (field == nullptr || off + size > field->offset + spec::reach_of(*layout_, *field))
         return fail(
             pc, "V604",
             fmt::format("{} has no field of {} bytes at offset {}", layout_->name, size, off));
@@ -263,6 +268,22 @@ Val Stepper::stack_load(State& state, u32 frame, i64 off, i64 size, bool is_sign
     return fresh(state, any);
 }
 
+/// A load may take a pointer whole or not at all.
+bool Stepper::whole_pointers(State& state, u32 pc, u32 frame, i64 off, i64 size) {
+    Frame& where = state.frames[frame];
+    for (const i64 start : {off, off & ~i64{7}}) {
+        if ((start & 3) != 0)
+            continue;
+        const std::size_t index = cell_index(start);
+        if (index >= where.stack.size())
+            continue;
+        const Cell& cell = where.stack[index];
+        if (cell.size == 8 && cell.val.kind == Kind::Pointer && (start != off || size != 8))
+            return fail(pc, "V205", "a part of a pointer is read from the stack");
+    }
+    return true;
+}
+
 void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initialises) {
     Frame& where = state.frames[frame];
     // Stores that reach into the range are no longer whole.
@@ -318,6 +339,9 @@ bool Stepper::load(State& state, u32 pc) {
         if (is_signed && loaded.kind == Kind::Scalar)
             loaded = extended(state, loaded, width, true);
     } else if (base.region == Region::Stack && fact.is_constant()) {
+        if (!whole_pointers(state, pc, base.aux, static_cast<i64>(fact.bits.value) + insn.off,
+                            size))
+            return false;
         loaded = stack_load(state, base.aux, static_cast<i64>(fact.bits.value) + insn.off, size,
                             is_signed);
     } else {
@@ -382,8 +406,6 @@ bool Stepper::atomic(State& state, u32 pc) {
     const bool compares = insn.imm == 0xf1;
     if (compares && !readable(state, pc, 0))
         return false;
-    if (!load_only && insn.imm != kStoreRelease && regs[insn.src].kind == Kind::Pointer)
-        return fail(pc, "V205", "an atomic operation on a pointer");
     if (compares && regs[0].kind == Kind::Pointer)
         return fail(pc, "V205", "a compare-and-exchange of a pointer");
     const Val val = load_only ? Val{} : regs[insn.src];
@@ -481,7 +503,7 @@ void Stepper::forget_packet(State& state) {
     for (Frame& frame : state.frames) {
         for (Val& val : frame.regs)
             if (stale(val))
-                val = {};
+                val = fresh(state, Fact{}); // A number without meaning.
         for (std::size_t i = 0; i < frame.stack.size(); ++i)
             if (frame.stack[i].size == 8 && stale(frame.stack[i].val)) {
                 frame.stack[i] = {.written = 0xf};
@@ -495,7 +517,7 @@ void Stepper::forget_instance(State& state, u32 instance) {
     for (Frame& frame : state.frames) {
         for (Val& val : frame.regs)
             if (val.kind == Kind::Pointer && val.instance == instance)
-                val = {};
+                val = fresh(state, Fact{});
         for (std::size_t i = 0; i < frame.stack.size(); ++i)
             if (frame.stack[i].size == 8 && frame.stack[i].val.kind == Kind::Pointer &&
                 frame.stack[i].val.instance == instance) {

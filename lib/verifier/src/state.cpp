@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_map>
 
 namespace skep::verifier {
 namespace {
@@ -291,10 +290,13 @@ public:
         if (b == 0)
             return a == 0 && a_off == b_off;
         const auto distance = static_cast<i64>(static_cast<u64>(a_off) - static_cast<u64>(b_off));
-        const auto [found, added] = syms_.try_emplace(b, a, distance);
-        if (!added)
-            return found->second == std::pair(a, distance);
-        order_.push_back(b);
+        if (const Bound* found = find(b))
+            return found->a == a && found->distance == distance;
+        if (count_ == bound_.size())
+            return false;
+        bound_[count_++] = {b, a, distance};
+        if (a == b && distance == 0 && &from_ != &to_)
+            return domain::within(from_.fact(a), to_.fact(b));
         return domain::within(domain::moved(from_.fact(a), static_cast<u64>(distance)),
                               to_.fact(b));
     }
@@ -304,28 +306,31 @@ public:
             return false;
         if (b == 0)
             return true;
-        return instances_.try_emplace(b, a).first->second == a &&
-               backward_.try_emplace(a, b).first->second == b;
+        for (std::size_t i = 0; i < instance_count_; ++i)
+            if (instances_[i].first == a || instances_[i].second == b)
+                return instances_[i] == std::pair(a, b);
+        if (instance_count_ == instances_.size())
+            return false;
+        instances_[instance_count_++] = {a, b};
+        return true;
     }
 
     /// The definitions that the covering state may use to refine one symbol by another.
     bool definitions() {
-        for (std::size_t i = 0; i < order_.size(); ++i) {
-            const Sym b = order_[i];
+        for (std::size_t i = 0; i < count_; ++i) {
+            const auto [b, a, distance] = bound_[i];
             const Node& node = symbols_[b];
-            if (node.op == Op::Source)
+            if (node.op == Op::Source || (a == b && distance == 0))
                 continue;
-            const auto [a, distance] = syms_.at(b);
-            if (a == b && distance == 0)
-                continue; // The same symbol: the same definition.
+            if (harmless(node, i))
+                continue;
             const Node& other = symbols_[a];
             const bool alike = distance == 0 && other.op == node.op && other.width == node.width &&
                                other.imm == node.imm;
             const bool second = node.op == Op::Add || node.op == Op::Subtract;
-            if (alike && number(other.a, other.a_off, node.a, node.a_off) &&
-                (!second || number(other.b, other.b_off, node.b, node.b_off)))
-                continue;
-            return false;
+            if (!alike || !number(other.a, other.a_off, node.a, node.a_off) ||
+                (second && !number(other.b, other.b_off, node.b, node.b_off)))
+                return false;
         }
         return true;
     }
@@ -333,18 +338,48 @@ public:
     [[nodiscard]] std::pair<Sym, i64> sym(Sym b) const {
         if (b == 0)
             return {0, 0};
-        const auto found = syms_.find(b);
-        return found == syms_.end() ? std::pair<Sym, i64>{0, INT64_MIN} : found->second;
+        const Bound* found = find(b);
+        return found == nullptr ? std::pair<Sym, i64>{0, INT64_MIN}
+                                : std::pair(found->a, found->distance);
     }
 
 private:
+    struct Bound {
+        Sym b = 0;
+        Sym a = 0;
+        i64 distance = 0; ///< b = a + distance
+    };
+
+    [[nodiscard]] const Bound* find(Sym b) const {
+        for (std::size_t i = 0; i < count_; ++i)
+            if (bound_[i].b == b)
+                return &bound_[i];
+        return nullptr;
+    }
+
+    /// Of an unknown operand that nothing else refers to, the definition tells nothing that could
+    /// be used later.
+    [[nodiscard]] bool harmless(const Node& node, std::size_t self) const {
+        const auto alone = [&](Sym operand) {
+            if (operand == 0)
+                return true;
+            if (symbols_[operand].op != Op::Source || find(operand) != nullptr)
+                return false;
+            for (std::size_t i = 0; i < count_; ++i)
+                if (i != self && uses(symbols_[bound_[i].b], operand))
+                    return false;
+            return true;
+        };
+        return alone(node.a) && (node.b == 0 || (node.b != node.a && alone(node.b)));
+    }
+
     const State& from_;
     const State& to_;
     const Symbols& symbols_;
-    std::unordered_map<Sym, std::pair<Sym, i64>> syms_; ///< b = a + distance
-    std::vector<Sym> order_;
-    std::unordered_map<u32, u32> instances_;
-    std::unordered_map<u32, u32> backward_;
+    std::array<Bound, 96> bound_{};
+    std::size_t count_ = 0;
+    std::array<std::pair<u32, u32>, 16> instances_{};
+    std::size_t instance_count_ = 0;
 };
 
 bool has_bound(const State& state, Region region, Sym sym, i64 c) {

@@ -131,7 +131,7 @@ struct PacketBound {
 struct State {
     std::vector<Frame> frames;
     std::vector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
-    std::vector<PacketBound> bounds; ///< at most one for each region and symbol
+    std::vector<PacketBound> bounds;         ///< at most one for each region and symbol
     std::vector<u32> references; ///< instances that must be given back, in the order of taking
     u32 held_lock = 0;           ///< instance + 1 of the value whose lock is held
 

@@ -308,8 +308,10 @@ bool Stepper::alu(State& state, u32 pc) {
     if (op == 0xd0) { // byte order
         if (!readable(state, pc, insn.dst))
             return false;
-        if (regs[insn.dst].kind == Kind::Pointer)
-            return fail(pc, "V204", "byte swap of a pointer");
+        if (regs[insn.dst].kind == Kind::Pointer) { // A number without meaning.
+            regs[insn.dst] = fresh(state, Fact{});
+            return true;
+        }
         const auto bits = static_cast<unsigned>(insn.imm);
         const bool swap = wide || from_register;
         regs[insn.dst] = swap ? fresh(state, domain::swap_bytes(state.of(regs[insn.dst]), bits))
@@ -344,8 +346,10 @@ bool Stepper::alu(State& state, u32 pc) {
         return false;
     const Val a = regs[insn.dst];
     if (op == 0x80) { // neg
-        if (a.kind == Kind::Pointer)
-            return fail(pc, "V204", fmt::format("negation of {}", name(a)));
+        if (a.kind == Kind::Pointer) {
+            regs[insn.dst] = fresh(state, Fact{});
+            return true;
+        }
         regs[insn.dst] = scalar_alu(state, 0x10, wide, false, number(0, 0), a);
         return true;
     }
@@ -381,6 +385,9 @@ bool Stepper::pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const
     const Val& pointer = a.kind == Kind::Pointer ? a : b;
     const Val& distance = a.kind == Kind::Pointer ? b : a;
     const Fact fact = state.of(distance);
+    // Linux keeps this away from its compilers to native code.
+    if (op == 0x10 && pointer.region == Region::Stack)
+        return fail(pc, "V204", "subtraction from a stack pointer");
     if (pointer.nullable)
         return fail(pc, "V201", fmt::format("arithmetic on {} that may be null", name(pointer)));
     switch (pointer.region) {
@@ -488,8 +495,12 @@ std::optional<State> Stepper::branch(const State& state, u32 pc, bool taken) {
                 return std::nullopt; // A pointer that is not null is never 0.
             return next;
         }
-        if (a.kind == Kind::Pointer && b.kind == Kind::Pointer)
+        if (a.kind == Kind::Pointer && b.kind == Kind::Pointer) {
             learn_packet(next, compare, a, b);
+            // What equals a pointer that is not null is not null.
+            if (compare == Compare::Eq && a.nullable != b.nullable)
+                set_null(next, a.nullable ? a.instance : b.instance, false);
+        }
         return next;
     }
     if (a.sym == b.sym && a.off == b.off) {
@@ -530,7 +541,7 @@ bool Stepper::enter(State& state, u32 pc) {
 }
 
 bool Stepper::leave(State& state, u32 pc) {
-    if (!readable(state, pc, 0))
+    if (state.frames.size() == 1 && !readable(state, pc, 0))
         return false;
     const Val r0 = state.frame().regs[0];
     const u32 return_to = state.frame().return_to;
@@ -573,7 +584,8 @@ bool Stepper::leave(State& state, u32 pc) {
         const u32 attach = program_.attach_type;
         if (attach == 8 || attach == 9) // bind4, bind6
             high = 3;
-        if (attach == 19 || attach == 20 || (attach >= 29 && attach <= 32))
+        if (attach == 19 || attach == 20 || (attach >= 29 && attach <= 32) ||
+            (attach >= 51 && attach <= 53))
             low = 1; // recvmsg, getpeername, getsockname
         break;
     }

@@ -40,7 +40,8 @@ private:
         i64 size = 0; ///< most bytes
         bool write = false;
         bool helper = false;
-        bool aligned = false; ///< an atomic access
+        bool aligned = false; ///< must be, at any address
+        bool packet = false;  ///< the helper takes packet memory
     };
 
     bool fail(u32 pc, const char* code, std::string message);
@@ -64,6 +65,7 @@ private:
     bool stack_range(State& state, const Val& base, i64 off, const Access& access, i64& low,
                      i64& high);
     bool context_load(State& state, u32 pc, const Val& base, Val& out);
+    bool whole_pointers(State& state, u32 pc, u32 frame, i64 off, i64 size);
     Val stack_load(State& state, u32 frame, i64 off, i64 size, bool is_signed);
     void stack_store(State& state, u32 frame, i64 off, i64 size, const Val& val);
     void stack_touch(State& state, u32 frame, i64 low, i64 high, bool initialises);

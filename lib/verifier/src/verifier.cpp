@@ -19,6 +19,7 @@ namespace skep::verifier {
 namespace {
 
 constexpr std::uint8_t kMayGoto = 0xe5;
+constexpr const char* kBudget = "V502";
 
 /// A place in the program and the calls that led there.
 struct Point {
@@ -40,7 +41,13 @@ struct Kept {
     u64 shape = 0;
     u32 rank = 0;
     bool done = false;
+    /// For each way out, in the order in which walk() finds them: which of the states kept there
+    /// holds what arrives.
+    std::vector<u32> targets;
 };
+
+/// States to look at before a new one is kept. More find more that are covered, but cost time.
+constexpr std::size_t kLookBack = 24;
 
 struct Arrival {
     State state;
@@ -64,19 +71,19 @@ public:
             finish();
             return std::move(report_);
         }
-        bool proved = false;
-        if (acyclic_) {
-            proved = joined(*start);
-            if (!proved && !stepper_.unsupported()) {
-                // What was lost in a join may be found on the single paths.
-                kept_.clear();
-                report_.findings.clear();
-                report_.statistics.path_mode = true;
-                proved = by_paths(*start);
-            }
-        } else {
+        bool proved = joined(*start);
+        if (!proved && !stepper_.unsupported()) {
+            // What was lost in a join may be found on the single paths.
+            kept_.clear();
+            states_ = 0;
+            const auto lost = std::exchange(report_.findings, {});
+            const bool too_many = !lost.empty() && lost[0].code == kBudget;
+            report_.statistics.visited = 0;
             report_.statistics.path_mode = true;
-            proved = by_paths(*start);
+            proved = !too_many && by_paths(*start);
+            // Where there are too many paths, what the joined states lacked says more.
+            if (!proved && (too_many || report_.findings[0].code == kBudget))
+                report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
         }
         if (proved && !check(*start)) {
             report_.findings.push_back(
@@ -122,9 +129,6 @@ private:
         for (u32 f = 0; f < flow_.functions.size(); ++f)
             for (const u32 b : flow_.reverse_postorder(f))
                 order_[flow_.blocks[b].begin] = static_cast<u32>(order_.size());
-        for (const BasicBlock& block : flow_.blocks)
-            for (const u32 next : block.successors)
-                acyclic_ &= order_[flow_.blocks[next].begin] > order_[block.begin];
         // Functions are walked at each call: a call of a caller would not end.
         std::vector<int> colour(flow_.functions.size(), 0);
         return no_recursion(0, colour);
@@ -255,13 +259,13 @@ private:
     [[nodiscard]] bool over_budget(u32 pc) {
         if (report_.statistics.visited <= options_.max_visits && states_ <= options_.max_states)
             return false;
-        (void)refuse(pc, "V502",
+        (void)refuse(pc, kBudget,
                      fmt::format("the analysis gave up after {} instructions and {} states",
                                  report_.statistics.visited, states_));
         return true;
     }
 
-    // --- joined states: each meeting is processed once, when all ways to it are known ---
+    // --- joined states ---
 
     /// Where a state stands in an order in which every point comes after those that lead to it.
     [[nodiscard]] std::vector<u32> place(const State& state, u32 pc) const {
@@ -276,122 +280,167 @@ private:
         return out;
     }
 
+    /// Takes the point that comes first and has new states. What arrives there meanwhile is joined
+    /// by shape: so each round of a loop has one state for each shape, and a way out waits until
+    /// the loop has no more rounds. Every state ranks below those that lead to it.
     bool joined(const State& start) {
         std::map<std::vector<u32>, std::pair<Point, std::vector<Kept>>> queue;
-        const auto arrive = [&](Arrival arrival) {
+        const auto arrive = [&](Arrival arrival) -> u32 {
             const u64 form = shape(arrival.state);
-            auto& [point, states] = queue[place(arrival.state, arrival.pc)];
+            auto& [point, waiting] = queue[place(arrival.state, arrival.pc)];
             point = point_of(arrival.state, arrival.pc);
-            for (Kept& kept : states)
-                if (kept.shape == form) {
-                    if (!within(arrival.state, kept.state, symbols_))
-                        kept.state = join(kept.state, arrival.state, symbols_);
-                    return;
+            const auto before = static_cast<u32>(kept_[point].size());
+            for (u32 i = 0; i < waiting.size(); ++i)
+                if (waiting[i].shape == form) {
+                    if (!within(arrival.state, waiting[i].state, symbols_))
+                        waiting[i].state = join(waiting[i].state, arrival.state, symbols_);
+                    return before + i;
                 }
             ++states_;
-            states.push_back({.state = std::move(arrival.state), .shape = form});
+            waiting.push_back({.state = std::move(arrival.state), .shape = form});
+            return before + static_cast<u32>(waiting.size() - 1);
         };
         arrive({start, 0});
         u32 rank = 0xffffffff;
         while (!queue.empty()) {
-            auto [point, states] = std::move(queue.begin()->second);
+            auto [point, fresh] = std::move(queue.begin()->second);
             queue.erase(queue.begin());
-            for (Kept& kept : states) {
+            std::vector<Kept>& states = kept_[point];
+            const std::size_t before = states.size();
+            for (Kept& kept : fresh) {
+                if (repeats(states, kept))
+                    return refuse(point.pc, "V501",
+                                  "the loop comes back to the same state: it may not end");
                 kept.rank = rank;
-                kept.done = true;
-                std::vector<Arrival> arrivals;
-                if (!walk({kept.state, point.pc}, arrivals, report_.statistics.visited) ||
-                    over_budget(point.pc))
-                    return false;
-                for (Arrival& arrival : arrivals)
-                    arrive(std::move(arrival));
+                states.push_back(std::move(kept));
             }
             --rank;
-            kept_[point] = std::move(states);
+            for (std::size_t i = before; i < before + fresh.size(); ++i) {
+                std::vector<Arrival> arrivals;
+                if (!walk({states[i].state, point.pc}, arrivals, report_.statistics.visited) ||
+                    over_budget(point.pc))
+                    return false;
+                for (Arrival& arrival : arrivals) {
+                    const u32 target = arrive(std::move(arrival));
+                    states[i].targets.push_back(target);
+                }
+            }
         }
         return true;
     }
 
+    /// The state was there before, no more and no less.
+    bool repeats(const std::vector<Kept>& states, const Kept& now) {
+        const std::size_t end = states.size() > 4 ? states.size() - 4 : 0;
+        for (std::size_t i = states.size(); i-- > end;)
+            if (states[i].shape == now.shape && within(now.state, states[i].state, symbols_) &&
+                within(states[i].state, now.state, symbols_))
+                return true;
+        return false;
+    }
+
     // --- single paths, cut where a state lies in one that is done ---
 
+    struct Work {
+        Arrival arrival;
+        std::vector<Kept>* parent = nullptr; ///< where the state is that it comes from
+        u32 index = 0;                       ///< of the parent, or of the state to close
+        u32 slot = 0;                        ///< in the parent's targets
+        bool close = false;
+    };
+
     bool by_paths(const State& start) {
-        struct Work {
-            Arrival arrival;
-            Point point;
-            std::size_t close = SIZE_MAX; ///< index of the kept state that is done now
-        };
         std::vector<Work> work;
         work.push_back({.arrival = {start, 0}});
         u32 rank = 0;
         while (!work.empty()) {
             Work now = std::move(work.back());
             work.pop_back();
-            if (now.close != SIZE_MAX) {
-                Kept& kept = kept_[now.point][now.close];
+            if (now.close) {
+                Kept& kept = (*now.parent)[now.index];
                 kept.done = true;
                 kept.rank = rank++;
                 continue;
             }
             const u32 pc = now.arrival.pc;
-            const Point point = point_of(now.arrival.state, pc);
-            auto& states = kept_[point];
+            // The elements of a std::map stay where they are.
+            std::vector<Kept>& states = kept_[point_of(now.arrival.state, pc)];
             const u64 form = shape(now.arrival.state);
-            bool covered = false;
-            for (std::size_t i = states.size(); i-- > 0 && !covered;) {
-                if (states[i].shape != form ||
-                    !within(now.arrival.state, states[i].state, symbols_))
-                    continue;
-                if (states[i].done)
-                    covered = true;
-                else if (within(states[i].state, now.arrival.state, symbols_))
-                    return refuse(pc, "V501",
-                                  "the loop comes back to the same state: it may not end");
-            }
-            if (covered)
+            const auto target = [&](std::size_t index) {
+                if (now.parent != nullptr)
+                    (*now.parent)[now.index].targets[now.slot] = static_cast<u32>(index);
+            };
+            const auto found = covering(states, form, now.arrival.state, pc);
+            if (!found)
+                return false;
+            if (*found != kNone) {
+                target(*found);
                 continue;
+            }
             ++states_;
+            const auto index = static_cast<u32>(states.size());
+            target(index);
             states.push_back({.state = now.arrival.state, .shape = form});
-            work.push_back({.arrival = {}, .point = point, .close = states.size() - 1});
+            work.push_back({.parent = &states, .index = index, .close = true});
             std::vector<Arrival> arrivals;
             if (!walk(std::move(now.arrival), arrivals, report_.statistics.visited) ||
                 over_budget(pc))
                 return false;
+            states[index].targets.resize(arrivals.size());
             for (std::size_t i = arrivals.size(); i-- > 0;)
-                work.push_back({.arrival = std::move(arrivals[i])});
+                work.push_back({.arrival = std::move(arrivals[i]),
+                                .parent = &states,
+                                .index = index,
+                                .slot = static_cast<u32>(i)});
         }
         return true;
     }
 
-    // --- the checker: kept states are inductive, and ranks fall on every way ---
+    static constexpr std::size_t kNone = SIZE_MAX;
 
-    bool covered(const Arrival& arrival, u32 below) {
-        const auto found = kept_.find(point_of(arrival.state, arrival.pc));
-        if (found == kept_.end())
-            return false;
-        return std::ranges::any_of(found->second, [&](const Kept& kept) {
-            return kept.rank < below && within(arrival.state, kept.state, symbols_);
-        });
+    /// The index of a state that is done and holds this one, or kNone; nothing after a finding.
+    std::optional<std::size_t> covering(const std::vector<Kept>& states, u64 form,
+                                        const State& state, u32 pc) {
+        const std::size_t end = states.size() > kLookBack ? states.size() - kLookBack : 0;
+        for (std::size_t i = states.size(); i-- > end;) {
+            if (states[i].shape != form || !within(state, states[i].state, symbols_))
+                continue;
+            if (states[i].done)
+                return i;
+            if (within(states[i].state, state, symbols_)) {
+                (void)refuse(pc, "V501", "the loop comes back to the same state: it may not end");
+                return std::nullopt;
+            }
+        }
+        return kNone;
     }
 
+    // --- the checker: kept states are inductive, and ranks fall on every way ---
+
     bool check(const State& start) {
-        if (!covered_start(start))
+        const auto first = kept_.find(point_of(start, 0));
+        if (first == kept_.end() || !within(start, first->second.at(0).state, symbols_))
             return false;
         for (const auto& [point, states] : kept_)
             for (const Kept& kept : states) {
                 std::vector<Arrival> arrivals;
-                if (!walk({kept.state, point.pc}, arrivals, report_.statistics.checked))
+                if (!walk({kept.state, point.pc}, arrivals, report_.statistics.checked) ||
+                    arrivals.size() != kept.targets.size())
                     return false;
-                for (const Arrival& arrival : arrivals)
-                    if (!covered(arrival, kept.rank))
+                for (std::size_t i = 0; i < arrivals.size(); ++i)
+                    if (!covered(arrivals[i], kept.targets[i], kept.rank))
                         return false;
             }
         return true;
     }
-    bool covered_start(const State& start) {
-        const auto found = kept_.find(point_of(start, 0));
-        return found != kept_.end() && std::ranges::any_of(found->second, [&](const Kept& kept) {
-                   return within(start, kept.state, symbols_);
-               });
+
+    /// The state that was named holds what arrives, and its rank is lower: no way goes round.
+    bool covered(const Arrival& arrival, u32 target, u32 below) {
+        const auto found = kept_.find(point_of(arrival.state, arrival.pc));
+        if (found == kept_.end() || target >= found->second.size())
+            return false;
+        const Kept& kept = found->second[target];
+        return kept.rank < below && within(arrival.state, kept.state, symbols_);
     }
 
     const Program& program_;
@@ -402,7 +451,6 @@ private:
     Stepper stepper_;
     Report report_;
     std::unordered_map<u32, u32> order_; ///< of blocks, by their first slot
-    bool acyclic_ = true;
     std::uint64_t states_ = 0;
     std::map<Point, std::vector<Kept>> kept_;
 };
@@ -410,6 +458,13 @@ private:
 } // namespace
 
 Report verify(const Program& program, std::span<const MapView> maps, const Options& options) {
+    if (const auto valid = isa::validate(program.insns); !valid) {
+        Report report;
+        const std::int64_t at = valid.error().place.instruction;
+        report.findings.push_back(
+            {"V100", at < 0 ? 0 : static_cast<u32>(at), valid.error().message});
+        return report;
+    }
     return Analysis(program, maps, options).run();
 }
 

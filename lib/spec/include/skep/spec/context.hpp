@@ -53,4 +53,9 @@ struct ContextLayout {
 [[nodiscard]] const ContextField* field_at(const ContextLayout& layout,
                                            std::uint32_t offset) noexcept;
 
+/// How many bytes from the start of `field` one access may reach: its size, but for arrays of
+/// control blocks ("cb[0]"), where 8 bytes may cover two elements.
+[[nodiscard]] std::uint32_t reach_of(const ContextLayout& layout,
+                                     const ContextField& field) noexcept;
+
 } // namespace skep::spec

@@ -77,8 +77,8 @@ struct HelperProto {
 /// C declarations of all helpers for BPF programs, as function pointers with the helper's id.
 [[nodiscard]] std::string helper_header();
 
-/// Whether Linux 6.18 lets programs of a type call a helper; nothing where it is not known (types that
-/// only attach by BTF). `attach_type` is enum bpf_attach_type.
+/// Whether Linux 6.18 lets programs of a type call a helper; nothing where it is not known (types
+/// that only attach by BTF). `attach_type` is enum bpf_attach_type.
 [[nodiscard]] std::optional<bool> helper_available(ProgramType type, std::uint32_t attach_type,
                                                    std::uint32_t id) noexcept;
 

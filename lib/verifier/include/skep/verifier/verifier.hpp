@@ -37,7 +37,7 @@ struct MapView {
 
 struct Options {
     std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
-    std::uint64_t max_states = 50'000;   ///< states that may be kept
+    std::uint64_t max_states = 200'000;    ///< states that may be kept
 };
 
 struct Statistics {
@@ -55,8 +55,8 @@ struct Report {
 
 /// Proves that a program neither reads nor writes what is not its own, never reads what was not
 /// written, keeps the contracts of helpers, gives back what it took, and ends. `maps` are the
-/// object's, by the index that the program's instructions name. Requires code that isa::validate()
-/// accepted. Thread-safe.
+/// object's, by the index that the program's instructions name. Any instructions are taken.
+/// Thread-safe.
 [[nodiscard]] Report verify(const Program& program, std::span<const MapView> maps,
                             const Options& options = {});
 
