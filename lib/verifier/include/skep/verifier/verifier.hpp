@@ -37,7 +37,7 @@ struct MapView {
 
 struct Options {
     std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
-    std::uint64_t max_states = 200'000;    ///< states that may be kept
+    std::uint64_t max_states = 200'000;   ///< states that may be kept
 };
 
 struct Statistics {
