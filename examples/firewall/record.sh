@@ -8,6 +8,9 @@
 #   10.9.0.1, fd09::1: the server     10.9.0.2, fd09::2: a good client
 #   10.66.0.2, fd66::2: a bad client, which scans; VLAN 7: 10.7.0.0/24
 set -eu
+for tool in ip tcpdump python3 curl; do
+    command -v "$tool" >/dev/null || { echo "record.sh: $tool is missing" >&2; exit 2; }
+done
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/traffic.pcap}
 a=skep-rec-$$-a

@@ -9,6 +9,8 @@
 
 #include "generator.hpp"
 #include "kernel_bpf.hpp"
+#include "quiet_host.hpp"
+
 #include "skep/base/check.hpp"
 #include "skep/exec/trap.hpp"
 #include "skep/isa/decode.hpp"
@@ -19,23 +21,6 @@ namespace skep::test {
 namespace {
 
 constexpr std::size_t kFrame = 64;
-
-struct QuietHost final : exec::Host {
-    std::uint64_t ktime_ns() noexcept override { return 1; }
-    std::uint64_t boot_ns() noexcept override { return 1; }
-    std::uint64_t tai_ns() noexcept override { return 1; }
-    std::uint64_t jiffies() noexcept override { return 1; }
-    std::uint32_t random_u32() noexcept override { return 1; }
-    std::uint64_t pid_tgid() noexcept override { return 0; }
-    std::uint64_t uid_gid() noexcept override { return 0; }
-    std::string_view comm() noexcept override { return "test"; }
-    void printk(std::string_view) noexcept override {}
-    int perf_output(const void*, std::uint32_t, std::span<const std::byte>) noexcept override {
-        return 0;
-    }
-    int probe_read(void*, std::uint64_t, std::uint32_t, bool) noexcept override { return -14; }
-    int probe_write(std::uint64_t, const void*, std::uint32_t) noexcept override { return -14; }
-};
 
 std::shared_ptr<const Program> program_of(const std::vector<isa::Insn>& code) {
     auto made = std::make_shared<Program>();

@@ -60,6 +60,29 @@ std::uint16_t replace(std::uint16_t checksum, std::uint32_t from, std::uint32_t 
     return fold(add(add(static_cast<std::uint16_t>(~checksum), ~from), to));
 }
 
+// What both csum_replace helpers do to the field; false for a size that is none of 0, 2, 4.
+bool replace_in(const Field& field, std::uint64_t from, std::uint64_t to,
+                std::uint64_t flags) noexcept {
+    switch (flags & kFieldMask) {
+    case 0:
+        if (from != 0)
+            return false;
+        field.set(
+            fold(add(static_cast<std::uint16_t>(~field.get()), static_cast<std::uint32_t>(to))));
+        return true;
+    case 2:
+        field.set(
+            replace(field.get(), static_cast<std::uint16_t>(from), static_cast<std::uint16_t>(to)));
+        return true;
+    case 4:
+        field.set(
+            replace(field.get(), static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)));
+        return true;
+    default:
+        return false;
+    }
+}
+
 SKEP_HELPER_FN(l3_csum_replace) {
     const exec::Packet& packet = packet_of(run);
     const auto offset = static_cast<std::uint32_t>(r2);
@@ -68,24 +91,8 @@ SKEP_HELPER_FN(l3_csum_replace) {
     if (!inside(packet, offset, 2))
         return error(EFAULT);
     const Field field{packet.data + offset};
-    switch (r5 & kFieldMask) {
-    case 0:
-        if (r3 != 0)
-            return error(EINVAL);
-        field.set(
-            fold(add(static_cast<std::uint16_t>(~field.get()), static_cast<std::uint32_t>(r4))));
-        break;
-    case 2:
-        field.set(
-            replace(field.get(), static_cast<std::uint16_t>(r3), static_cast<std::uint16_t>(r4)));
-        break;
-    case 4:
-        field.set(
-            replace(field.get(), static_cast<std::uint32_t>(r3), static_cast<std::uint32_t>(r4)));
-        break;
-    default:
+    if (!replace_in(field, r3, r4, r5))
         return error(EINVAL);
-    }
     packet_moved(run);
     return 0;
 }
@@ -101,24 +108,8 @@ SKEP_HELPER_FN(l4_csum_replace) {
     const Field field{packet.data + offset};
     if (mangled && (r5 & kMarkEnforce) == 0 && field.get() == 0)
         return 0; // UDP without a checksum
-    switch (r5 & kFieldMask) {
-    case 0:
-        if (r3 != 0)
-            return error(EINVAL);
-        field.set(
-            fold(add(static_cast<std::uint16_t>(~field.get()), static_cast<std::uint32_t>(r4))));
-        break;
-    case 2:
-        field.set(
-            replace(field.get(), static_cast<std::uint16_t>(r3), static_cast<std::uint16_t>(r4)));
-        break;
-    case 4:
-        field.set(
-            replace(field.get(), static_cast<std::uint32_t>(r3), static_cast<std::uint32_t>(r4)));
-        break;
-    default:
+    if (!replace_in(field, r3, r4, r5))
         return error(EINVAL);
-    }
     if (mangled && field.get() == 0)
         field.set(0xffff);
     packet_moved(run);

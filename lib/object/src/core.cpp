@@ -430,19 +430,6 @@ Result<void> resize(isa::Insn& insn, const CoreValue& value) {
     return {};
 }
 
-std::uint32_t access_size(const isa::Insn& insn) {
-    switch (insn.opcode & isa::kSizeMask) {
-    case isa::kB:
-        return 1;
-    case isa::kH:
-        return 2;
-    case isa::kW:
-        return 4;
-    default:
-        return 8;
-    }
-}
-
 } // namespace
 
 Result<void> patch(std::vector<isa::Insn>& insns, std::size_t i, const CoreValue& value) {
@@ -483,7 +470,8 @@ Result<void> patch(std::vector<isa::Insn>& insns, std::size_t i, const CoreValue
             return {};
         }
         insn.off = static_cast<std::int16_t>(value.target);
-        if (value.local_size != value.target_size && access_size(insn) == value.local_size)
+        if (value.local_size != value.target_size &&
+            isa::access_size(insn.opcode) == value.local_size)
             return resize(insn, value);
         return {};
     case isa::kLd:

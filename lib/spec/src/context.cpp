@@ -223,29 +223,7 @@ constexpr ContextField kSock[] = {
     {"state", 72, 4, FieldKind::Scalar, true, false, 1},
     {"rx_queue_mapping", 76, 4, FieldKind::Scalar, true, false, 1},
 };
-constexpr ContextField kPtRegs[] = {
-    {"r15", 0, 8, FieldKind::Scalar, true, false, 1},
-    {"r14", 8, 8, FieldKind::Scalar, true, false, 1},
-    {"r13", 16, 8, FieldKind::Scalar, true, false, 1},
-    {"r12", 24, 8, FieldKind::Scalar, true, false, 1},
-    {"bp", 32, 8, FieldKind::Scalar, true, false, 1},
-    {"bx", 40, 8, FieldKind::Scalar, true, false, 1},
-    {"r11", 48, 8, FieldKind::Scalar, true, false, 1},
-    {"r10", 56, 8, FieldKind::Scalar, true, false, 1},
-    {"r9", 64, 8, FieldKind::Scalar, true, false, 1},
-    {"r8", 72, 8, FieldKind::Scalar, true, false, 1},
-    {"ax", 80, 8, FieldKind::Scalar, true, false, 1},
-    {"cx", 88, 8, FieldKind::Scalar, true, false, 1},
-    {"dx", 96, 8, FieldKind::Scalar, true, false, 1},
-    {"si", 104, 8, FieldKind::Scalar, true, false, 1},
-    {"di", 112, 8, FieldKind::Scalar, true, false, 1},
-    {"orig_ax", 120, 8, FieldKind::Scalar, true, false, 1},
-    {"ip", 128, 8, FieldKind::Scalar, true, false, 1},
-    {"cs", 136, 8, FieldKind::Scalar, true, false, 1},
-    {"flags", 144, 8, FieldKind::Scalar, true, false, 1},
-    {"sp", 152, 8, FieldKind::Scalar, true, false, 1},
-    {"ss", 160, 8, FieldKind::Scalar, true, false, 1},
-};
+// The registers, as struct pt_regs of x86-64, then the sample.
 constexpr ContextField kPerfEvent[] = {
     {"r15", 0, 8, FieldKind::Scalar, true, false, 1},
     {"r14", 8, 8, FieldKind::Scalar, true, false, 1},
@@ -271,6 +249,7 @@ constexpr ContextField kPerfEvent[] = {
     {"sample_period", 168, 8, FieldKind::Scalar, true, false, 1},
     {"addr", 176, 8, FieldKind::Scalar, true, false, 1},
 };
+constexpr std::span<const ContextField> kPtRegs = std::span(kPerfEvent).first<21>();
 constexpr ContextField kNetfilter[] = {
     {"state", 0, 8, FieldKind::BtfPointer, true, false, 8},
     {"skb", 8, 8, FieldKind::BtfPointer, true, false, 8},

@@ -15,19 +15,6 @@ constexpr i64 kStack = isa::kMaxStackDepth;
 constexpr u32 kReadOnlyToPrograms = 1U << 7;  // BPF_F_RDONLY_PROG
 constexpr u32 kWriteOnlyToPrograms = 1U << 8; // BPF_F_WRONLY_PROG
 
-i64 size_of(const isa::Insn& insn) {
-    switch (insn.opcode & isa::kSizeMask) {
-    case isa::kB:
-        return 1;
-    case isa::kH:
-        return 2;
-    case isa::kW:
-        return 4;
-    default:
-        return 8;
-    }
-}
-
 std::size_t cell_index(i64 off) {
     return static_cast<std::size_t>((-off - 1) / 4);
 }
@@ -171,7 +158,7 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
 
 bool Stepper::context_load(State& state, u32 pc, const Val& base, Val& out) {
     const isa::Insn& insn = program_.insns[pc];
-    const i64 size = size_of(insn);
+    const i64 size = isa::access_size(insn.opcode);
     const Fact fact = state.of(base);
     if (!fact.is_constant() || base.off != 0 || base.sym != 0)
         return fail(pc, "V604", "the context pointer was modified");
@@ -326,7 +313,7 @@ bool Stepper::load(State& state, u32 pc) {
     if (insn.dst == isa::kFramePointer)
         return fail(pc, "V204", "r10 may not be written");
     const Val base = state.frame().regs[insn.src];
-    const i64 size = size_of(insn);
+    const i64 size = isa::access_size(insn.opcode);
     const bool is_signed = (insn.opcode & isa::kModeMask) == isa::kMemSx;
     if (!memory(state, base, insn.off, {.pc = pc, .size = size}))
         return false;
@@ -369,7 +356,7 @@ bool Stepper::store(State& state, u32 pc) {
     if (!readable(state, pc, insn.dst) || (from_register && !readable(state, pc, insn.src)))
         return false;
     const Val base = state.frame().regs[insn.dst];
-    const i64 size = size_of(insn);
+    const i64 size = isa::access_size(insn.opcode);
     const Val val = from_register ? state.frame().regs[insn.src] : number(0, insn.imm);
     if (!memory(state, base, insn.off, {.pc = pc, .size = size, .write = true}))
         return false;
@@ -390,7 +377,7 @@ bool Stepper::store(State& state, u32 pc) {
 
 bool Stepper::atomic(State& state, u32 pc) {
     const isa::Insn& insn = program_.insns[pc];
-    const i64 size = size_of(insn);
+    const i64 size = isa::access_size(insn.opcode);
     auto& regs = state.frame().regs;
     constexpr i64 kLoadAcquire = 0x100;
     constexpr i64 kStoreRelease = 0x110;
@@ -489,7 +476,8 @@ bool Stepper::load_packet(State& state, u32 pc) {
         return fail(pc, "V401", "the load may end the program, and a resource is held");
     for (unsigned reg = 1; reg <= 5; ++reg)
         state.frame().regs[reg] = {};
-    state.frame().regs[0] = fresh(state, Fact::of_width(static_cast<unsigned>(size_of(insn) * 8)));
+    state.frame().regs[0] =
+        fresh(state, Fact::of_width(static_cast<unsigned>(isa::access_size(insn.opcode) * 8)));
     return true;
 }
 

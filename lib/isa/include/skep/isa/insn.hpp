@@ -75,4 +75,18 @@ inline constexpr std::uint32_t kMaxStackDepth = 512; ///< bytes a frame may use
 inline constexpr std::uint32_t kMaxCallFrames = 8;
 inline constexpr std::uint32_t kMaxTailCalls = 33;
 
+/// The bytes that a load, store or atomic accesses: 1, 2, 4 or 8.
+constexpr std::uint32_t access_size(std::uint8_t opcode) noexcept {
+    switch (opcode & kSizeMask) {
+    case kB:
+        return 1;
+    case kH:
+        return 2;
+    case kW:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
 } // namespace skep::isa
