@@ -32,7 +32,7 @@ function(skep_test name)
     endif()
     set(labels ${arg_LABEL})
     if(arg_THREADS)
-        list(APPEND labels threads)
+        set(labels ${arg_LABEL}-threads) # One label: lists do not survive test discovery.
     endif()
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE ${arg_LIBS} skep_options GTest::gmock GTest::gtest_main)
