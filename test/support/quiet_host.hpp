@@ -6,7 +6,8 @@
 
 namespace skep::test {
 
-/// A host in which it is always the first nanosecond and every random number is 1; it swallows output.
+/// A host in which it is always the first nanosecond and every random number is 1; it swallows
+/// output.
 struct QuietHost final : exec::Host {
     std::uint64_t ktime_ns() noexcept override { return 1; }
     std::uint64_t boot_ns() noexcept override { return 1; }

@@ -106,6 +106,8 @@ bool fits(u32 id, MapKind kind) {
     case 134:
     case 198:
         return kind == Ringbuf;
+    case 164: // for_each_map_elem
+        return is({Hash, Array, PercpuHash, PercpuArray, LruHash, LruPercpuHash});
     case 195: // map_lookup_percpu_elem
         return is({PercpuArray, PercpuHash, LruPercpuHash});
     default:
@@ -295,8 +297,13 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         return (val.kind == Kind::Pointer && val.region == Region::Object) ||
                wrong("a kernel object");
     case ArgKind::Function:
+        if (!calls_back(pc))
+            return unknown(pc,
+                           fmt::format("callbacks of bpf_{} are not supported yet", proto.name));
+        return (val.kind == Kind::Pointer && val.region == Region::Function) || wrong("a function");
     case ArgKind::StackPointerOrNull:
-        return unknown(pc, "callbacks are not supported yet");
+        return null || (val.kind == Kind::Pointer && val.region == Region::Stack) ||
+               wrong("a pointer to the stack, or null,");
     case ArgKind::SpinLock:
     case ArgKind::Timer:
     case ArgKind::KptrSlot:
@@ -368,9 +375,10 @@ bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
 
 bool Stepper::call(State& state, u32 pc) {
     const isa::Insn& insn = program_.insns[pc];
+    if (insn.opcode == isa::kCall && insn.src == isa::kCallKfunc)
+        return call_kfunc(state, pc);
     if (insn.opcode != isa::kCall || insn.src != isa::kCallHelper)
-        return unknown(pc, insn.src == isa::kCallKfunc ? "kernel functions are not supported yet"
-                                                       : "this instruction is not supported yet");
+        return unknown(pc, "this instruction is not supported yet");
     const auto id = static_cast<u32>(insn.imm);
     const spec::HelperProto* proto = spec::find_helper(id);
     if (proto == nullptr)

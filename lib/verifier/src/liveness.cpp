@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "liveness.hpp"
 
+#include "skep/isa/decode.hpp"
 #include "skep/spec/helper.hpp"
+#include "step.hpp"
 
 namespace skep::verifier {
 namespace {
@@ -20,8 +22,20 @@ struct Effect {
     Mask defines = 0;
 };
 
-Effect of_call(const isa::Insn& insn) {
+Effect of_call(const Program& program, const isa::Insn& insn) {
     Effect effect{.uses = kArguments, .defines = kScratch};
+    if (insn.src == isa::kCallKfunc && static_cast<u32>(insn.imm) < program.externs.size())
+        switch (kfunc_named(program.externs[static_cast<u32>(insn.imm)].name)) {
+        case Kfunc::IteratorNew:
+            effect.uses = 0b1110;
+            return effect;
+        case Kfunc::IteratorNext:
+        case Kfunc::IteratorDestroy:
+            effect.uses = 0b10;
+            return effect;
+        case Kfunc::Unknown:
+            return effect;
+        }
     if (insn.src != isa::kCallHelper)
         return effect;
     if (const auto* proto = spec::find_helper(static_cast<std::uint32_t>(insn.imm))) {
@@ -33,7 +47,7 @@ Effect of_call(const isa::Insn& insn) {
     return effect;
 }
 
-Effect effect_of(const isa::Insn& insn) {
+Effect effect_of(const Program& program, const isa::Insn& insn) {
     const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
     const unsigned op = insn.opcode & 0xf0U;
     switch (insn.opcode & isa::kClassMask) {
@@ -76,7 +90,7 @@ Effect effect_of(const isa::Insn& insn) {
     if (insn.opcode == isa::kExit)
         return {bit(0), 0};
     if ((insn.opcode & 0xf7U) == isa::kCall)
-        return of_call(insn);
+        return of_call(program, insn);
     if (op == 0x00 || op == 0xe0)
         return {};
     return {static_cast<Mask>(bit(insn.dst) | (from_register ? bit(insn.src) : Mask{0})), 0};
@@ -101,7 +115,14 @@ std::vector<std::uint16_t> live_registers(const Program& program, const ControlF
                     ++i;
             }
             for (std::size_t i = slots.size(); i-- > 0;) {
-                const Effect effect = effect_of(program.insns[slots[i]]);
+                const isa::Insn& insn = program.insns[slots[i]];
+                Effect effect = effect_of(program, insn);
+                if (insn.opcode == isa::kCall && insn.src == isa::kCallLocal) {
+                    const auto callee = static_cast<std::uint32_t>(isa::target_of(insn, slots[i]));
+                    const Subprogram* sub = program.subprogram_of(callee);
+                    if (sub != nullptr && !sub->global) // By contract all arguments count.
+                        effect.uses &= live[callee];
+                }
                 now = static_cast<Mask>((now & ~effect.defines) | effect.uses);
                 if (live[slots[i]] != now) {
                     live[slots[i]] = now;

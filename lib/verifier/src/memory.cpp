@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "skep/base/bytes.hpp"
+#include "skep/isa/decode.hpp"
 #include "step.hpp"
 
 namespace skep::verifier {
@@ -150,6 +151,8 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
             return unknown(pc, "reading the kernel's map structure is not supported yet");
         break;
     case Region::PacketEnd:
+    case Region::Function:
+    case Region::Iterator:
     case Region::None:
         break;
     }
@@ -265,7 +268,11 @@ bool Stepper::whole_pointers(State& state, u32 pc, u32 frame, i64 off, i64 size)
         if (index >= where.stack.size())
             continue;
         const Cell& cell = where.stack[index];
-        if (cell.size == 8 && cell.val.kind == Kind::Pointer && (start != off || size != 8))
+        if (cell.size != 8 || cell.val.kind != Kind::Pointer)
+            continue;
+        if (cell.val.region == Region::Iterator)
+            return fail(pc, "V605", "an iterator is read as memory");
+        if (start != off || size != 8)
             return fail(pc, "V205", "a part of a pointer is read from the stack");
     }
     return true;
@@ -453,8 +460,13 @@ bool Stepper::load_immediate(State& state, u32 pc) {
         dst = {.kind = Kind::Pointer, .region = Region::MapValue, .aux = map, .off = i64{upper}};
         return true;
     }
+    case isa::kLddwFunc:
+        dst = {.kind = Kind::Pointer,
+               .region = Region::Function,
+               .aux = static_cast<u32>(isa::target_of(insn, pc))};
+        return true;
     default:
-        return unknown(pc, "lddw of a kernel variable or a function is not supported yet");
+        return unknown(pc, "lddw of a kernel variable is not supported yet");
     }
 }
 

@@ -245,7 +245,7 @@ u64 shape(const State& state) {
         mix(name(val.instance));
     };
     for (const Frame& frame : state.frames) {
-        mix(frame.return_to);
+        mix(frame.return_to | u64{frame.callback} << 32);
         for (const Val& val : frame.regs)
             mix_val(val);
         for (std::size_t i = 0; i < frame.stack.size(); ++i) {
@@ -405,7 +405,7 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
     for (std::size_t f = 0; f < a.frames.size(); ++f) {
         const Frame& x = a.frames[f];
         const Frame& y = b.frames[f];
-        if (x.return_to != y.return_to)
+        if (x.return_to != y.return_to || x.callback != y.callback || x.references != y.references)
             return false;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))
@@ -436,8 +436,9 @@ namespace {
 /// Names for what differs: the same pair of numbers gets the same symbol.
 class Joiner {
 public:
-    Joiner(const State& a, const State& b, State& out, Symbols& symbols)
-        : a_(a), b_(b), out_(out), symbols_(symbols) {}
+    Joiner(const State& a, const State& b, State& out, Symbols& symbols,
+           const domain::Widening* widening)
+        : a_(a), b_(b), out_(out), symbols_(symbols), widening_(widening) {}
 
     Val val(const Val& x, const Val& y) {
         if (x == y) {
@@ -481,13 +482,13 @@ public:
         pairs_.emplace(key, made);
         const Fact of_x = domain::moved(a_.fact(x), constants ? static_cast<u64>(x_off) : 0);
         const Fact of_y = domain::moved(b_.fact(y), static_cast<u64>(constants ? y_off : distance));
-        out_.set_fact(made, domain::join(of_x, of_y));
+        out_.set_fact(made, both(of_x, of_y));
         sources_.push_back({made, x, constants ? x_off : 0, y, constants ? y_off : distance});
         return {made, constants ? 0 : x_off};
     }
 
     void bounds() {
-        const auto both = [this](Region region, Sym made, Sym x, i64 x_off, Sym y, i64 y_off) {
+        const auto common = [this](Region region, Sym made, Sym x, i64 x_off, Sym y, i64 y_off) {
             const PacketBound* one = a_.bound(region, x);
             const PacketBound* two = b_.bound(region, y);
             if (one != nullptr && two != nullptr)
@@ -495,10 +496,10 @@ public:
         };
         for (const PacketBound& bound : a_.bounds)
             if (bound.sym == 0 || kept(bound.sym))
-                both(bound.region, bound.sym, bound.sym, 0, bound.sym, 0);
+                common(bound.region, bound.sym, bound.sym, 0, bound.sym, 0);
         for (const auto& [made, x, x_off, y, y_off] : sources_)
             for (const Region region : {Region::Packet, Region::Meta})
-                both(region, made, x, x_off, y, y_off);
+                common(region, made, x, x_off, y, y_off);
     }
 
 private:
@@ -510,11 +511,16 @@ private:
         i64 y_off;
     };
 
+    [[nodiscard]] Fact both(const Fact& x, const Fact& y) const {
+        const Fact joined = domain::join(x, y);
+        return widening_ == nullptr ? joined : domain::widen(x, joined, *widening_);
+    }
+
     void keep(Sym sym) {
         if (sym == 0 || kept(sym))
             return;
         kept_.push_back(sym);
-        out_.set_fact(sym, domain::join(a_.fact(sym), b_.fact(sym)));
+        out_.set_fact(sym, both(a_.fact(sym), b_.fact(sym)));
         const Node& node = symbols_[sym];
         if (node.op != Op::Source) { // So that refinements still reach what it is made of.
             keep(node.a);
@@ -535,6 +541,7 @@ private:
     const State& b_;
     State& out_;
     Symbols& symbols_;
+    const domain::Widening* widening_;
     std::map<std::tuple<Sym, i64, Sym, i64>, Sym> pairs_;
     std::map<std::pair<u32, u32>, u32> instances_;
     std::vector<Sym> kept_;
@@ -543,15 +550,17 @@ private:
 
 } // namespace
 
-State join(const State& a, const State& b, Symbols& symbols) {
+State join(const State& a, const State& b, Symbols& symbols, const domain::Widening* widening) {
     State out;
     out.frames.resize(a.frames.size());
-    Joiner joiner(a, b, out, symbols);
+    Joiner joiner(a, b, out, symbols, widening);
     for (std::size_t f = 0; f < a.frames.size(); ++f) {
         const Frame& x = a.frames[f];
         const Frame& y = b.frames[f];
         Frame& made = out.frames[f];
         made.return_to = x.return_to;
+        made.callback = x.callback;
+        made.references = x.references;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             made.regs[r] = joiner.val(x.regs[r], y.regs[r]);
         made.stack.resize(std::min(x.stack.size(), y.stack.size()));

@@ -36,7 +36,9 @@ enum class Region : uint8_t {
     Map,       ///< aux: map
     Memory,    ///< aux: bytes
     Socket,
-    Object, ///< a kernel object that only helpers look into
+    Object,   ///< a kernel object that only helpers look into
+    Function, ///< aux: its first slot
+    Iterator, ///< in a stack cell only; aux: 1 if it may still give a number, else 0
 };
 
 /// What a register or a stack cell holds: nothing, a number, or a pointer. The number, or the
@@ -110,7 +112,9 @@ struct Cell {
 struct Frame {
     std::array<Val, isa::kRegisters> regs{};
     std::vector<Cell> stack; ///< [i]: bytes -4 * (i + 1) to -4 * i - 1
-    u32 return_to = 0;       ///< slot behind the call; of frame 0 meaningless
+    u32 return_to = 0;       ///< slot behind the call, or of the call if it is a callback's frame
+    u32 callback = 0;        ///< the helper that called this function; 0: the program did
+    u32 references = 0;      ///< how many were held when a callback began
 
     [[nodiscard]] Cell* cell(i64 offset) {
         const auto index = static_cast<std::size_t>((-offset - 1) / 4);
@@ -158,7 +162,9 @@ void forget_unused(State& state, const Symbols& symbols);
 [[nodiscard]] u64 shape(const State& state);
 /// Every concrete state of a is one of b.
 [[nodiscard]] bool within(const State& a, const State& b, const Symbols& symbols);
-/// A state that holds both. Requires the same shape.
-[[nodiscard]] State join(const State& a, const State& b, Symbols& symbols);
+/// A state that holds both. Requires the same shape. With `widening`, what b adds to a goes beyond
+/// b, so that a series of joins ends.
+[[nodiscard]] State join(const State& a, const State& b, Symbols& symbols,
+                         const domain::Widening* widening = nullptr);
 
 } // namespace skep::verifier

@@ -42,6 +42,10 @@ const char* name(const Val& val) {
         return "a socket";
     case Region::Object:
         return "a kernel object";
+    case Region::Function:
+        return "a function";
+    case Region::Iterator:
+        return "an iterator";
     case Region::None:
         break;
     }
@@ -84,8 +88,12 @@ bool of_equals(Compare compare, bool& known) {
 
 } // namespace
 
-Stepper::Stepper(const Program& program, std::span<const MapView> maps, Symbols& symbols)
-    : program_(program), maps_(maps), symbols_(symbols), layout_(spec::find_context(program.type)) {
+Stepper::Stepper(const Program& program, const ControlFlow& flow, std::span<const MapView> maps,
+                 Symbols& symbols)
+    : program_(program), maps_(maps), symbols_(symbols), layout_(spec::find_context(program.type)),
+      contracts_(program, flow, layout_ == nullptr ? std::string_view{} : layout_->name) {
+    for (const ExternRef& external : program.externs)
+        kfuncs_.push_back(external.function ? kfunc_named(external.name) : Kfunc::Unknown);
 }
 
 bool Stepper::fail(u32 pc, const char* code, std::string message) {
@@ -395,6 +403,8 @@ bool Stepper::pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const
     case Region::Socket:
     case Region::Object:
     case Region::Map:
+    case Region::Function:
+    case Region::Iterator:
         if (!(fact.is_constant() && fact.bits.value == 0))
             return fail(pc, "V204", fmt::format("arithmetic on {}", name(pointer)));
         break;
@@ -520,86 +530,6 @@ std::optional<State> Stepper::branch(const State& state, u32 pc, bool taken) {
         !refine(next, symbols_, b.sym, domain::moved(y, u64{0} - static_cast<u64>(b.off))))
         return std::nullopt;
     return next;
-}
-
-bool Stepper::enter(State& state, u32 pc) {
-    const isa::Insn& insn = program_.insns[pc];
-    if (state.frames.size() == isa::kMaxCallFrames)
-        return fail(pc, "V503", "more than 8 nested calls");
-    Frame callee;
-    for (unsigned reg = 1; reg <= 5; ++reg)
-        callee.regs[reg] = state.frame().regs[reg];
-    callee.regs[10] = {.kind = Kind::Pointer,
-                       .region = Region::Stack,
-                       .aux = static_cast<u32>(state.frames.size())};
-    callee.return_to = pc + 1;
-    for (unsigned reg = 0; reg <= 5; ++reg)
-        state.frame().regs[reg] = {};
-    (void)insn;
-    state.frames.push_back(std::move(callee));
-    return true;
-}
-
-bool Stepper::leave(State& state, u32 pc) {
-    if (state.frames.size() == 1 && !readable(state, pc, 0))
-        return false;
-    const Val r0 = state.frame().regs[0];
-    const u32 return_to = state.frame().return_to;
-    if (state.held_lock != 0)
-        return fail(pc, "V403", "a lock is held at the exit");
-    if (state.frames.size() > 1) {
-        const auto depth = static_cast<u32>(state.frames.size() - 1);
-        if (r0.kind == Kind::Pointer && r0.region == Region::Stack && r0.aux == depth)
-            return fail(pc, "V205", "a pointer to the function's own stack is returned");
-        state.frames.pop_back();
-        // What points into the frame that ended is a number without meaning.
-        for (Frame& frame : state.frames)
-            for (Cell& cell : frame.stack)
-                if (cell.size == 8 && cell.val.kind == Kind::Pointer &&
-                    cell.val.region == Region::Stack && cell.val.aux == depth)
-                    cell = {.written = cell.written};
-        state.frame().regs[0] = r0;
-        (void)return_to;
-        return true;
-    }
-    if (!state.references.empty())
-        return fail(
-            pc, "V401",
-            fmt::format("{} resource(s) are not released at the exit", state.references.size()));
-    using enum spec::ProgramType;
-    i64 low = 0;
-    i64 high = 1;
-    switch (program_.type) {
-    case CgroupSkb:
-        high = program_.attach_type == 1 ? 3 : 1; // egress
-        break;
-    case CgroupSock:
-    case CgroupDevice:
-    case CgroupSysctl:
-    case CgroupSockopt:
-    case SkLookup:
-    case SockOps:
-        break;
-    case CgroupSockAddr: {
-        const u32 attach = program_.attach_type;
-        if (attach == 8 || attach == 9) // bind4, bind6
-            high = 3;
-        if (attach == 19 || attach == 20 || (attach >= 29 && attach <= 32) ||
-            (attach >= 51 && attach <= 53))
-            low = 1; // recvmsg, getpeername, getsockname
-        break;
-    }
-    default:
-        state.frames.clear();
-        return true;
-    }
-    const Fact fact = state.of(r0);
-    if (r0.kind == Kind::Pointer || fact.smin() < low || fact.smax() > high)
-        return fail(pc, "V603",
-                    fmt::format("the program returns {} to {}, {} to {} is allowed", fact.smin(),
-                                fact.smax(), low, high));
-    state.frames.clear();
-    return true;
 }
 
 } // namespace skep::verifier

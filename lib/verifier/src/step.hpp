@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "contract.hpp"
+#include "skep/program/control_flow.hpp"
 #include "skep/spec/context.hpp"
 #include "skep/spec/helper.hpp"
 #include "skep/verifier/verifier.hpp"
@@ -13,20 +15,40 @@
 
 namespace skep::verifier {
 
+/// Kernel functions that are known.
+enum class Kfunc : uint8_t { Unknown, IteratorNew, IteratorNext, IteratorDestroy };
+[[nodiscard]] Kfunc kfunc_named(std::string_view name);
+
 /// The transfer functions with their obligations. Engine and checker use the same. Of each
 /// function: false means that an obligation is not met, and finding() says which.
 class Stepper {
 public:
-    Stepper(const Program& program, std::span<const MapView> maps, Symbols& symbols);
+    Stepper(const Program& program, const ControlFlow& flow, std::span<const MapView> maps,
+            Symbols& symbols);
 
     /// The state in which the program starts; nothing if its type is not supported.
     std::optional<State> initial();
+    /// The state in which a global function starts, from its contract; nothing if it has none that
+    /// can be kept. Exits are its exits from then on.
+    std::optional<State> initial_of(u32 function);
     /// Everything but jumps, local calls and exits.
     bool step(State& state, u32 pc);
     /// What holds where a conditional jump goes; nothing if it cannot go there.
     std::optional<State> branch(const State& state, u32 pc, bool taken);
     /// Into the function that a local call names.
     bool enter(State& state, u32 pc);
+    /// The contract of the function that begins at a slot, or nullptr: then calls enter it.
+    [[nodiscard]] const Contract* contract_of(u32 function) const {
+        return contracts_.find(function);
+    }
+    bool call_by_contract(State& state, u32 pc, const Contract& contract);
+    /// The instruction calls a helper that calls a function of the program, any number of times.
+    [[nodiscard]] bool calls_back(u32 pc) const;
+    /// Into that function, which begins at `target`. Requires that step() took the call.
+    bool enter_callback(State& state, u32 pc, u32& target);
+    [[nodiscard]] Kfunc kfunc_at(u32 pc) const;
+    /// bpf_iter_num_next: one more number, or none. `possible`: the iterator may do that.
+    bool next(State& state, u32 pc, bool more, bool& possible);
     /// At an exit. True with no frame left: the program ended as it may.
     bool leave(State& state, u32 pc);
 
@@ -47,6 +69,13 @@ private:
     bool fail(u32 pc, const char* code, std::string message);
     bool unknown(u32 pc, std::string message);
     bool readable(const State& state, u32 pc, unsigned reg);
+
+    bool push(State& state, u32 pc, Frame callee);
+    static void pop(State& state);
+    bool leave_callback(State& state, u32 pc);
+    bool leave_contract(State& state, u32 pc, const Val& r0);
+    bool call_kfunc(State& state, u32 pc);
+    Cell* iterator_cell(State& state, u32 pc, bool used);
 
     bool alu(State& state, u32 pc);
     bool pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const Val& b, bool wide);
@@ -83,6 +112,9 @@ private:
     std::span<const MapView> maps_;
     Symbols& symbols_;
     const spec::ContextLayout* layout_ = nullptr;
+    Contracts contracts_;
+    const Contract* contract_ = nullptr; ///< of the global function that is being verified
+    std::vector<Kfunc> kfuncs_;          ///< by extern
     Finding finding_;
     bool unsupported_ = false;
     std::optional<u32> map_; ///< of the call being checked

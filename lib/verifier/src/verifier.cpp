@@ -8,9 +8,10 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <unordered_map>
+#include <utility>
 
 #include "liveness.hpp"
+#include "order.hpp"
 #include "skep/isa/decode.hpp"
 #include "skep/program/control_flow.hpp"
 #include "step.hpp"
@@ -35,7 +36,8 @@ Point point_of(const State& state, u32 pc) {
     return point;
 }
 
-/// A state that was kept. All that can be reached from it lies in states of lower rank.
+/// A state that was kept. All that can be reached from it lies in states of lower rank, or behind
+/// something that is bounded by contract.
 struct Kept {
     State state;
     u64 shape = 0;
@@ -48,38 +50,49 @@ struct Kept {
 
 /// States to look at before a new one is kept. More find more that are covered, but cost time.
 constexpr std::size_t kLookBack = 24;
+/// Behind a contract: states of a shape that are joined before bounds are moved on, and before
+/// everything that changes is given up.
+constexpr std::size_t kJoins = 2;
+constexpr std::size_t kWidenings = 12;
 
 struct Arrival {
     State state;
     u32 pc = 0;
+    bool by_contract = false; ///< whatever bounds the iterations bounds these arrivals, too
 };
 
 class Analysis {
 public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options)
         : program_(program), options_(options), flow_(ControlFlow::build(program.insns)),
-          live_(live_registers(program, flow_)), stepper_(program, maps, symbols_) {}
+          order_(flow_), live_(live_registers(program, flow_)),
+          stepper_(program, flow_, maps, symbols_) {}
 
     Report run() {
-        if (!structure()) {
-            finish();
-            return std::move(report_);
-        }
-        auto start = stepper_.initial();
-        if (!start) {
-            note();
-            finish();
-            return std::move(report_);
-        }
+        if (structure() && prove(stepper_.initial(), 0) && global_functions())
+            report_.outcome = Outcome::Accepted;
+        return std::move(report_);
+    }
+
+private:
+    /// Everything that runs from one start.
+    bool prove(std::optional<State> start, u32 pc) {
+        if (!start)
+            return fail();
+        kept_.clear();
+        states_ = 0;
+        root_ = pc;
+        const std::uint64_t before = report_.statistics.visited;
+        limit_ = before + options_.max_visits;
         bool proved = joined(*start);
-        if (!proved && !stepper_.unsupported()) {
+        if (!proved && report_.outcome != Outcome::Unsupported) {
             // What was lost in a join may be found on the single paths.
             kept_.clear();
             states_ = 0;
             const auto lost = std::exchange(report_.findings, {});
             const bool too_many = !lost.empty() && lost[0].code == kBudget;
-            report_.statistics.visited = 0;
             report_.statistics.path_mode = true;
+            report_.statistics.visited = before;
             proved = !too_many && by_paths(*start);
             // Where there are too many paths, what the joined states lacked says more.
             if (!proved && (too_many || report_.findings[0].code == kBudget))
@@ -90,21 +103,23 @@ public:
                 {.code = "V900", .message = "internal: the checker does not agree"});
             proved = false;
         }
-        if (proved)
-            report_.outcome = Outcome::Accepted;
-        finish();
-        return std::move(report_);
-    }
-
-private:
-    void finish() {
         for (const auto& [point, states] : kept_)
             report_.statistics.states += states.size();
+        return proved;
     }
 
-    void note() {
+    /// Each on its own: calls rely on nothing but the contract.
+    bool global_functions() {
+        return std::ranges::all_of(flow_.functions, [this](const FunctionRange& function) {
+            return stepper_.contract_of(function.begin) == nullptr ||
+                   prove(stepper_.initial_of(function.begin), function.begin);
+        });
+    }
+
+    bool fail() {
         report_.findings.push_back(stepper_.finding());
         report_.outcome = stepper_.unsupported() ? Outcome::Unsupported : Outcome::Rejected;
+        return false;
     }
     bool refuse(u32 pc, const char* code, std::string message) {
         report_.findings.push_back({code, pc, std::move(message)});
@@ -112,28 +127,37 @@ private:
         return false;
     }
 
-    /// What can be said without states: unreachable code, recursion, loops, things not supported.
+    /// What can be said without states: unreachable code, recursion, which loops contracts bound.
     bool structure() {
         if (const auto slot = flow_.first_unreachable())
             return refuse(*slot, "V504", "the instruction is never reached");
         for (u32 i = 0; i < program_.insns.size(); ++i) {
             const isa::Insn& insn = program_.insns[i];
-            if (insn.opcode == kMayGoto) {
-                report_.findings.push_back({"V900", i, "may_goto is not supported yet"});
-                report_.outcome = Outcome::Unsupported;
-                return false;
-            }
+            if (insn.opcode == kMayGoto || stepper_.kfunc_at(i) == Kfunc::IteratorNext)
+                order_.bound_by_contract(flow_.block_of[i]);
             if (insn.opcode == isa::kLddw)
                 ++i;
+            else
+                note_threshold(insn);
         }
-        for (u32 f = 0; f < flow_.functions.size(); ++f)
-            for (const u32 b : flow_.reverse_postorder(f))
-                order_[flow_.blocks[b].begin] = static_cast<u32>(order_.size());
-        // Functions are walked at each call: a call of a caller would not end.
+        for (unsigned bit = 0; bit < 63; ++bit)
+            widening_.thresholds.push_back((i64{1} << bit) - 1);
+        std::ranges::sort(widening_.thresholds);
+        give_up_.all = true;
         std::vector<int> colour(flow_.functions.size(), 0);
         return no_recursion(0, colour);
     }
 
+    /// Bounds stop best where the program compares.
+    void note_threshold(const isa::Insn& insn) {
+        const unsigned cls = insn.opcode & isa::kClassMask;
+        if ((cls == isa::kJmp || cls == isa::kJmp32) && insn.opcode != isa::kCall &&
+            insn.opcode != isa::kExit && (insn.opcode & isa::kSrcMask) == isa::kK)
+            for (const i64 step : {-1, 0, 1})
+                widening_.thresholds.push_back(insn.imm + step);
+    }
+
+    // Functions are walked at each call: a call of a caller would not end.
     bool no_recursion(u32 function, std::vector<int>& colour) {
         colour[function] = 1;
         for (const FunctionUse& use : flow_.uses) {
@@ -152,9 +176,9 @@ private:
     [[nodiscard]] bool is_meeting(u32 pc) const {
         const BasicBlock& block = flow_.blocks[flow_.block_of[pc]];
         if (block.begin != pc)
-            return true; // Behind a call.
+            return true; // Behind a call, or at the call of a callback.
         const bool entry = flow_.functions[block.function].begin == pc;
-        return block.predecessors.size() + (entry ? 1 : 0) > 1;
+        return block.predecessors.size() + (entry ? 1 : 0) > 1 || stepper_.calls_back(pc);
     }
 
     /// Forgets registers that nobody reads.
@@ -164,8 +188,11 @@ private:
                 if ((live >> reg & 1) == 0)
                     frame.regs[reg] = {};
         };
-        for (std::size_t i = 0; i + 1 < state.frames.size(); ++i)
-            keep(state.frames[i], live_[state.frames[i + 1].return_to] & 0b1111000000U);
+        for (std::size_t i = 0; i + 1 < state.frames.size(); ++i) {
+            const Frame& callee = state.frames[i + 1];
+            const u32 mask = callee.callback != 0 ? 0b1111111111U : 0b1111000000U;
+            keep(state.frames[i], live_[callee.return_to] & mask);
+        }
         keep(state.frame(), live_[pc]);
         forget_unused(state, symbols_);
     }
@@ -178,7 +205,7 @@ private:
         while (!work.empty()) {
             Arrival now = std::move(work.back());
             work.pop_back();
-            if (!first && is_meeting(now.pc)) {
+            if (!first && (now.by_contract || is_meeting(now.pc))) {
                 clean(now.state, now.pc);
                 arrivals.push_back(std::move(now));
                 continue;
@@ -190,7 +217,7 @@ private:
         return true;
     }
 
-    /// To the end of the block.
+    /// To the end of the block, or to where a state is kept within it.
     bool straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter) {
         State& state = now.state;
         const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
@@ -205,33 +232,91 @@ private:
                     ++pc;
                 continue;
             }
-            if (insn.opcode == isa::kExit) {
-                const u32 return_to = state.frame().return_to;
-                if (!stepper_.leave(state, pc))
-                    return fail();
-                if (!state.frames.empty())
-                    next.push_back({std::move(state), return_to});
+            switch (insn.opcode) {
+            case isa::kExit:
+                return exit(now, pc, next);
+            case isa::kCall:
+                if (pc != now.pc && stepper_.calls_back(pc)) {
+                    next.push_back({std::move(state), pc});
+                    return true;
+                }
+                if (!call(now, pc, next))
+                    return false;
+                if (state.frames.empty())
+                    return true; // It went elsewhere.
+                break;
+            case 0x05: // ja
+            case 0x06: // gotol
+                next.push_back({std::move(state), target(pc)});
                 return true;
-            }
-            if (insn.opcode == isa::kCall && insn.src == isa::kCallLocal) {
-                if (!stepper_.enter(state, pc))
-                    return fail();
-                next.push_back({std::move(state), static_cast<u32>(isa::target_of(insn, pc))});
+            case kMayGoto:
+                next.push_back({state, target(pc)});
+                next.push_back({std::move(state), pc + 1, true});
                 return true;
-            }
-            if ((insn.opcode & 0xf0U) == 0x80) {
-                if (!stepper_.step(state, pc))
+            default:
+                if ((insn.opcode & 0xf0U) != 0x80)
+                    return branch(now, pc, next);
+                if (!stepper_.step(state, pc)) // callx
                     return fail();
-                continue;
             }
-            if ((insn.opcode & 0xf0U) == 0x00) { // goto
-                next.push_back({std::move(state), static_cast<u32>(isa::target_of(insn, pc))});
-                return true;
-            }
-            return branch(now, pc, next);
         }
         next.push_back({std::move(state), block.end});
         return true;
+    }
+
+    [[nodiscard]] u32 target(u32 pc) const {
+        return static_cast<u32>(isa::target_of(program_.insns[pc], pc));
+    }
+
+    bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {
+        State& state = now.state;
+        const u32 return_to = state.frame().return_to;
+        const bool callback = state.frame().callback != 0;
+        if (!stepper_.leave(state, pc))
+            return fail();
+        if (!state.frames.empty())
+            next.push_back({std::move(state), return_to, callback});
+        return true;
+    }
+
+    /// A call that goes on behind it leaves the state where it is, any other takes its frames.
+    bool call(Arrival& now, u32 pc, std::vector<Arrival>& next) {
+        State& state = now.state;
+        const isa::Insn& insn = program_.insns[pc];
+        const auto away = [&](State&& to, u32 at, bool by_contract = false) {
+            next.push_back({std::move(to), at, by_contract});
+            state.frames.clear();
+            return true;
+        };
+        if (insn.src == isa::kCallLocal) {
+            if (const Contract* contract = stepper_.contract_of(target(pc)))
+                return stepper_.call_by_contract(state, pc, *contract) || fail();
+            if (!stepper_.enter(state, pc))
+                return fail();
+            return away(std::move(state), target(pc));
+        }
+        if (stepper_.kfunc_at(pc) == Kfunc::IteratorNext) {
+            for (const bool more : {true, false}) {
+                State after = state;
+                bool possible = false;
+                if (!stepper_.next(after, pc, more, possible))
+                    return fail();
+                if (possible)
+                    next.push_back({std::move(after), pc + 1, more});
+            }
+            state.frames.clear();
+            return true;
+        }
+        if (!stepper_.calls_back(pc))
+            return stepper_.step(state, pc) || fail();
+        State inside = state;
+        if (!stepper_.step(state, pc))
+            return fail();
+        u32 callback = 0;
+        if (!stepper_.enter_callback(inside, pc, callback))
+            return fail();
+        next.push_back({std::move(inside), callback});
+        return away(std::move(state), pc + 1);
     }
 
     bool branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
@@ -245,19 +330,14 @@ private:
                 return refuse(pc, "V301", fmt::format("r{} is read, but was never written", reg));
         }
         if (auto taken = stepper_.branch(now.state, pc, true))
-            next.push_back({*std::move(taken), static_cast<u32>(isa::target_of(insn, pc))});
+            next.push_back({*std::move(taken), target(pc)});
         if (auto other = stepper_.branch(now.state, pc, false))
             next.push_back({*std::move(other), pc + 1});
         return true;
     }
 
-    bool fail() {
-        note();
-        return false;
-    }
-
     [[nodiscard]] bool over_budget(u32 pc) {
-        if (report_.statistics.visited <= options_.max_visits && states_ <= options_.max_states)
+        if (report_.statistics.visited <= limit_ && states_ <= options_.max_states)
             return false;
         (void)refuse(pc, kBudget,
                      fmt::format("the analysis gave up after {} instructions and {} states",
@@ -267,73 +347,196 @@ private:
 
     // --- joined states ---
 
-    /// Where a state stands in an order in which every point comes after those that lead to it.
-    [[nodiscard]] std::vector<u32> place(const State& state, u32 pc) const {
-        std::vector<u32> out;
-        const auto add = [&](u32 slot) {
-            out.push_back(order_.at(flow_.blocks[flow_.block_of[slot]].begin));
+    /// Where a state stands in an order in which every point comes after those that lead to it:
+    /// for each frame, outermost first, the loops around its place, each with the round it is in,
+    /// then the block and the slot.
+    using Place = std::vector<u32>;
+
+    /// The place of `state` at `pc`, which was reached from a place by a walk.
+    [[nodiscard]] Place place(const State& state, u32 pc, const Place& from) const {
+        Place out;
+        std::size_t at = 0; // In `from`: where the frame begins.
+        for (std::size_t i = 0; i < state.frames.size(); ++i) {
+            const bool top = i + 1 == state.frames.size();
+            u32 slot = pc;
+            if (!top) {
+                const Frame& callee = state.frames[i + 1];
+                slot = callee.callback != 0 ? callee.return_to : callee.return_to - 1;
+            }
+            const u32 block = flow_.block_of[slot];
+            const bool known = at < from.size();
+            const u32 depth = known ? from[at] : 0;
+            const u32* old = known ? &from[at + 1] : nullptr;
+            out.push_back(order_.depth(block));
+            add_loops(out, block, old, depth, top && flow_.blocks[block].begin == pc);
+            out.push_back(order_.position(block));
             out.push_back(slot);
-        };
-        for (std::size_t i = 1; i < state.frames.size(); ++i)
-            add(state.frames[i].return_to - 1);
-        add(pc);
+            at += 2 * std::size_t{depth} + 3;
+        }
         return out;
     }
 
-    /// Takes the point that comes first and has new states. What arrives there meanwhile is joined
+    void add_loops(Place& out, u32 block, const u32* old, u32 old_depth, bool arrives) const {
+        const u32 depth = order_.depth(block);
+        const std::size_t first = out.size();
+        out.resize(first + 2 * std::size_t{depth});
+        u32 loop = order_.loop_of(block);
+        for (u32 d = depth; d-- > 0; loop = order_.loop(loop).around)
+            out[first + 2 * std::size_t{d}] = order_.position(order_.loop(loop).head);
+        bool same = true;
+        for (u32 d = 0; d < depth; ++d) {
+            const std::size_t i = 2 * std::size_t{d};
+            same = same && d < old_depth && old[i] == out[first + i];
+            out[first + i + 1] = same ? old[i + 1] : 0;
+            const bool head =
+                arrives && d + 1 == depth && same && out[first + i] == order_.position(block);
+            if (head)
+                ++out[first + i + 1];
+        }
+    }
+
+    /// What the queue is ordered by: the same, without the depths.
+    static Place sorted(const Place& place) {
+        Place out;
+        for (std::size_t at = 0; at < place.size();) {
+            const std::size_t size = 2 * std::size_t{place[at]} + 2;
+            out.insert(out.end(), place.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                       place.begin() + static_cast<std::ptrdiff_t>(at + 1 + size));
+            at += size + 1;
+        }
+        return out;
+    }
+
+    /// The states that wait at a place, and behind a contract all that ever were there.
+    struct Group {
+        Point point;
+        Place place;
+        std::vector<u32> waiting;
+        std::vector<u32> all;
+    };
+
+    /// The round of the innermost loop does not tell states behind a contract apart.
+    static Place without_round(Place place) {
+        std::size_t top = 0;
+        for (std::size_t at = 0; at < place.size(); at += 2 * std::size_t{place[at]} + 3)
+            top = at;
+        if (place[top] != 0)
+            place[place.size() - 3] = 0;
+        return sorted(place);
+    }
+
+    /// Takes the place that comes first and has new states. What arrives there meanwhile is joined
     /// by shape: so each round of a loop has one state for each shape, and a way out waits until
     /// the loop has no more rounds. Every state ranks below those that lead to it.
     bool joined(const State& start) {
-        std::map<std::vector<u32>, std::pair<Point, std::vector<Kept>>> queue;
-        const auto arrive = [&](Arrival arrival) -> u32 {
-            const u64 form = shape(arrival.state);
-            auto& [point, waiting] = queue[place(arrival.state, arrival.pc)];
-            point = point_of(arrival.state, arrival.pc);
-            const auto before = static_cast<u32>(kept_[point].size());
-            for (u32 i = 0; i < waiting.size(); ++i)
-                if (waiting[i].shape == form) {
-                    if (!within(arrival.state, waiting[i].state, symbols_))
-                        waiting[i].state = join(waiting[i].state, arrival.state, symbols_);
-                    return before + i;
-                }
-            ++states_;
-            waiting.push_back({.state = std::move(arrival.state), .shape = form});
-            return before + static_cast<u32>(waiting.size() - 1);
-        };
-        arrive({start, 0});
+        queue_.clear();
+        contracts_.clear();
+        arrive({start, root_}, {});
         u32 rank = 0xffffffff;
-        while (!queue.empty()) {
-            auto [point, fresh] = std::move(queue.begin()->second);
-            queue.erase(queue.begin());
-            std::vector<Kept>& states = kept_[point];
-            const std::size_t before = states.size();
-            for (Kept& kept : fresh) {
-                if (repeats(states, kept))
-                    return refuse(point.pc, "V501",
+        while (!queue_.empty()) {
+            const Group group = std::move(queue_.begin()->second);
+            queue_.erase(queue_.begin());
+            for (const u32 index : group.waiting) {
+                if (repeats(group.point, index))
+                    return refuse(group.point.pc, "V501",
                                   "the loop comes back to the same state: it may not end");
-                kept.rank = rank;
-                states.push_back(std::move(kept));
+                kept_[group.point][index].rank = rank;
+                kept_[group.point][index].done = true;
             }
             --rank;
-            for (std::size_t i = before; i < before + fresh.size(); ++i) {
+            for (const u32 index : group.waiting) {
                 std::vector<Arrival> arrivals;
-                if (!walk({states[i].state, point.pc}, arrivals, report_.statistics.visited) ||
-                    over_budget(point.pc))
+                if (!walk({kept_[group.point][index].state, group.point.pc}, arrivals,
+                          report_.statistics.visited) ||
+                    over_budget(group.point.pc))
                     return false;
-                for (Arrival& arrival : arrivals) {
-                    const u32 target = arrive(std::move(arrival));
-                    states[i].targets.push_back(target);
-                }
+                std::vector<u32> targets;
+                for (Arrival& arrival : arrivals)
+                    targets.push_back(arrive(std::move(arrival), group.place));
+                kept_[group.point][index].targets = std::move(targets);
             }
         }
         return true;
     }
 
-    /// The state was there before, no more and no less.
-    bool repeats(const std::vector<Kept>& states, const Kept& now) {
-        const std::size_t end = states.size() > 4 ? states.size() - 4 : 0;
-        for (std::size_t i = states.size(); i-- > end;)
-            if (states[i].shape == now.shape && within(now.state, states[i].state, symbols_) &&
+    /// Keeps or joins a state; its index among those of its point.
+    u32 arrive(Arrival arrival, const Place& from) {
+        const u64 form = shape(arrival.state);
+        const Point point = point_of(arrival.state, arrival.pc);
+        Place here = place(arrival.state, arrival.pc, from);
+        Place key = sorted(here);
+        std::vector<Kept>& states = kept_[point];
+        const bool bounded = arrival.by_contract || stepper_.calls_back(arrival.pc);
+        std::vector<u32>* all = nullptr;
+        if (bounded) {
+            all = &contracts_[stepper_.calls_back(arrival.pc) ? key : without_round(here)];
+            if (arrival.by_contract)
+                if (const auto found = covering_of(*all, states, form, arrival.state))
+                    return *found;
+            // Other rounds come first.
+            key.push_back(arrival.by_contract ? kLast : 0);
+        }
+        Group& group = queue_[key];
+        group.point = point;
+        group.place = std::move(here);
+        for (const u32 index : group.waiting)
+            if (states[index].shape == form) {
+                if (!within(arrival.state, states[index].state, symbols_))
+                    states[index].state = join(states[index].state, arrival.state, symbols_);
+                return index;
+            }
+        if (arrival.by_contract)
+            widen_by(*all, states, form, arrival.state);
+        const auto index = static_cast<u32>(states.size());
+        ++states_;
+        states.push_back({.state = std::move(arrival.state), .shape = form});
+        group.waiting.push_back(index);
+        if (all != nullptr)
+            all->push_back(index);
+        return index;
+    }
+
+    static constexpr u32 kLast = 0xffffffff;
+
+    std::optional<u32> covering_of(const std::vector<u32>& all, const std::vector<Kept>& states,
+                                   u64 form, const State& state) {
+        for (const u32 index : all)
+            if (states[index].shape == form && within(state, states[index].state, symbols_))
+                return index;
+        return std::nullopt;
+    }
+
+    /// Makes a state hold the last one of its shape as well, and more if there were many.
+    void widen_by(const std::vector<u32>& all, const std::vector<Kept>& states, u64 form,
+                  State& state) {
+        std::size_t count = 0;
+        const State* last = nullptr;
+        for (const u32 index : all)
+            if (states[index].shape == form) {
+                last = &states[index].state;
+                ++count;
+            }
+        if (last == nullptr)
+            return;
+        const domain::Widening* widening = count > kWidenings ? &give_up_
+                                           : count > kJoins   ? &widening_
+                                                              : nullptr;
+        state = join(*last, state, symbols_, widening);
+    }
+
+    /// At the head of a loop: the state was there before, no more and no less.
+    bool repeats(const Point& point, u32 index) {
+        const u32 block = flow_.block_of[point.pc];
+        const u32 loop = order_.loop_of(block);
+        if (loop == Order::kNone || order_.loop(loop).head != block ||
+            order_.loop(loop).by_contract || flow_.blocks[block].begin != point.pc)
+            return false;
+        const std::vector<Kept>& states = kept_[point];
+        const Kept& now = states[index];
+        const std::size_t end = index > 4 ? index - 4 : 0;
+        for (std::size_t i = index; i-- > end;)
+            if (states[i].done && states[i].shape == now.shape &&
+                within(now.state, states[i].state, symbols_) &&
                 within(states[i].state, now.state, symbols_))
                 return true;
         return false;
@@ -351,7 +554,7 @@ private:
 
     bool by_paths(const State& start) {
         std::vector<Work> work;
-        work.push_back({.arrival = {start, 0}});
+        work.push_back({.arrival = {start, root_}});
         u32 rank = 0;
         while (!work.empty()) {
             Work now = std::move(work.back());
@@ -370,19 +573,22 @@ private:
                 if (now.parent != nullptr)
                     (*now.parent)[now.index].targets[now.slot] = static_cast<u32>(index);
             };
-            const auto found = covering(states, form, now.arrival.state, pc);
+            const auto found = covering(states, form, now.arrival, pc);
             if (!found)
                 return false;
             if (*found != kNone) {
                 target(*found);
                 continue;
             }
+            if (now.arrival.by_contract)
+                widen_open(states, form, now.arrival.state);
             ++states_;
             const auto index = static_cast<u32>(states.size());
             target(index);
             states.push_back({.state = now.arrival.state, .shape = form});
             work.push_back({.parent = &states, .index = index, .close = true});
             std::vector<Arrival> arrivals;
+            now.arrival.by_contract = false;
             if (!walk(std::move(now.arrival), arrivals, report_.statistics.visited) ||
                 over_budget(pc))
                 return false;
@@ -400,14 +606,14 @@ private:
 
     /// The index of a state that is done and holds this one, or kNone; nothing after a finding.
     std::optional<std::size_t> covering(const std::vector<Kept>& states, u64 form,
-                                        const State& state, u32 pc) {
+                                        const Arrival& arrival, u32 pc) {
         const std::size_t end = states.size() > kLookBack ? states.size() - kLookBack : 0;
         for (std::size_t i = states.size(); i-- > end;) {
-            if (states[i].shape != form || !within(state, states[i].state, symbols_))
+            if (states[i].shape != form || !within(arrival.state, states[i].state, symbols_))
                 continue;
-            if (states[i].done)
+            if (states[i].done || arrival.by_contract)
                 return i;
-            if (within(states[i].state, state, symbols_)) {
+            if (!bounded_here(pc) && within(states[i].state, arrival.state, symbols_)) {
                 (void)refuse(pc, "V501", "the loop comes back to the same state: it may not end");
                 return std::nullopt;
             }
@@ -415,10 +621,26 @@ private:
         return kNone;
     }
 
-    // --- the checker: kept states are inductive, and ranks fall on every way ---
+    /// A contract bounds a loop around this place, or the rounds of a callback.
+    [[nodiscard]] bool bounded_here(u32 pc) const {
+        const u32 loop = order_.loop_of(flow_.block_of[pc]);
+        return (loop != Order::kNone && order_.loop(loop).by_contract) || stepper_.calls_back(pc);
+    }
+
+    /// Widens by the states of the same shape that the path went through.
+    void widen_open(const std::vector<Kept>& states, u64 form, State& state) {
+        std::vector<u32> open;
+        for (u32 i = 0; i < states.size(); ++i)
+            if (!states[i].done)
+                open.push_back(i);
+        widen_by(open, states, form, state);
+    }
+
+    // --- the checker: kept states are inductive, and ranks fall on every way but behind contracts
+    // ---
 
     bool check(const State& start) {
-        const auto first = kept_.find(point_of(start, 0));
+        const auto first = kept_.find(point_of(start, root_));
         if (first == kept_.end() || !within(start, first->second.at(0).state, symbols_))
             return false;
         for (const auto& [point, states] : kept_)
@@ -440,18 +662,25 @@ private:
         if (found == kept_.end() || target >= found->second.size())
             return false;
         const Kept& kept = found->second[target];
-        return kept.rank < below && within(arrival.state, kept.state, symbols_);
+        return (kept.rank < below || arrival.by_contract) &&
+               within(arrival.state, kept.state, symbols_);
     }
 
     const Program& program_;
     const Options& options_;
     ControlFlow flow_;
+    Order order_;
     std::vector<std::uint16_t> live_;
     Symbols symbols_;
     Stepper stepper_;
     Report report_;
-    std::unordered_map<u32, u32> order_; ///< of blocks, by their first slot
+    domain::Widening widening_;
+    domain::Widening give_up_;
+    u32 root_ = 0;
+    std::uint64_t limit_ = 0;
     std::uint64_t states_ = 0;
+    std::map<Place, Group> queue_;
+    std::map<Place, std::vector<u32>> contracts_;
     std::map<Point, std::vector<Kept>> kept_;
 };
 

@@ -180,6 +180,38 @@ Fact join(const Fact& a, const Fact& b) noexcept {
     return reduced(fact);
 }
 
+Fact widen(const Fact& from, const Fact& to, const Widening& widening) noexcept {
+    if (within(to, from))
+        return from;
+    if (widening.all)
+        return {};
+    Fact fact = to;
+    // A counter's steps keep their low bits; above the lowest bit that changed nothing is certain.
+    const u64 changed = (to.bits.mask & ~from.bits.mask);
+    if (changed != 0) {
+        fact.bits.mask |= ~((changed & (~changed + 1)) - 1);
+        fact.bits.value &= ~fact.bits.mask;
+    }
+    const auto& steps = widening.thresholds;
+    i64 low = to.smin();
+    i64 high = to.smax();
+    if (low < from.smin()) {
+        const auto after = std::ranges::upper_bound(steps, low);
+        low = after == steps.begin() ? std::numeric_limits<i64>::min() : *std::prev(after);
+    }
+    if (high > from.smax()) {
+        const auto at = std::ranges::lower_bound(steps, high);
+        high = at == steps.end() ? std::numeric_limits<i64>::max() : *at;
+    }
+    const auto wider = arc_between(static_cast<u64>(low), static_cast<u64>(high));
+    // An arc that is not one of signed numbers keeps its ends while they do not move.
+    if (!(to.arc == from.arc))
+        fact.arc = wider;
+    if (!(to.low == from.low))
+        fact.low = arc_all(u32{});
+    return reduced(fact);
+}
+
 std::optional<Fact> meet(const Fact& a, const Fact& b) noexcept {
     Fact fact = a;
     if (!meet_bits(fact, b.bits) || !meet_arc(fact, b.arc) || !meet_low(fact, b.low))

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "arc.hpp"
 #include "tnum.hpp"
@@ -45,6 +46,13 @@ struct Fact {
 /// Every member of a is one of b. May say no although it is so.
 [[nodiscard]] bool within(const Fact& a, const Fact& b) noexcept;
 [[nodiscard]] Fact join(const Fact& a, const Fact& b) noexcept;
+/// How far a bound that moved is moved on.
+struct Widening {
+    std::vector<i64> thresholds; ///< ascending; where bounds may stop
+    bool all = false;            ///< give up whatever changed
+};
+/// A fact with all members of `to`, which has all of `from`. Any series of them is finite.
+[[nodiscard]] Fact widen(const Fact& from, const Fact& to, const Widening& widening) noexcept;
 /// The members of both; nothing if it sees that there is none.
 [[nodiscard]] std::optional<Fact> meet(const Fact& a, const Fact& b) noexcept;
 /// x does not have this value. False: there is no member left.
