@@ -206,5 +206,19 @@ TEST(tnum, of_a_range_is_the_best) {
         }
 }
 
+TEST(tnum, next_and_previous_members_are_the_nearest) {
+    for (const T& a : all_tnums())
+        for (unsigned x = 0; x < 16; ++x) {
+            unsigned up = 0;
+            while (!has(a, Nibble(x + up)))
+                ++up;
+            unsigned down = 0;
+            while (!has(a, Nibble(x - down)))
+                ++down;
+            EXPECT_EQ(next_member(a, Nibble(x)).bits, Nibble(x + up).bits);
+            EXPECT_EQ(previous_member(a, Nibble(x)).bits, Nibble(x - down).bits);
+        }
+}
+
 } // namespace
 } // namespace skep::verifier::domain

@@ -33,8 +33,26 @@ bool meet_low(Fact& fact, const Arc<u32>& low) noexcept {
     return true;
 }
 
-/// Moves the ends of the arc inwards to words that agree with the bits.
+/// Moves the ends of an arc inwards to members of the bits.
+template <class W>
+bool step_ends(Arc<W>& arc, const Tnum<W>& bits) noexcept {
+    if (is_all(arc))
+        return true;
+    const W base = has(bits, arc.base) ? arc.base : next_member(bits, arc.base);
+    const W skipped = static_cast<W>(base - arc.base);
+    if (skipped > arc.size)
+        return false;
+    const W end = last(arc);
+    const W back = has(bits, end) ? end : previous_member(bits, end);
+    arc = {base, static_cast<W>(back - base)};
+    return true;
+}
+
+/// Moves the ends of the arcs inwards to words that agree with the bits.
 bool step_to_bits(Fact& fact) noexcept {
+    const Tnum<u32> low{static_cast<u32>(fact.bits.value), static_cast<u32>(fact.bits.mask)};
+    if (!step_ends(fact.arc, fact.bits) || !step_ends(fact.low, low))
+        return false;
     // The bits' own range holds every member.
     return meet_arc(fact, arc_between(fact.bits.value, fact.bits.value | fact.bits.mask)) &&
            meet_low(fact, arc_between(static_cast<u32>(fact.bits.value),
@@ -147,7 +165,7 @@ bool operator==(const Fact& a, const Fact& b) noexcept {
 }
 
 bool reduce(Fact& fact) noexcept {
-    for (int round = 0; round < 3; ++round) {
+    for (int round = 0; round < 4; ++round) {
         const Fact before = fact;
         if (!step_to_bits(fact) || !halves_meet(fact) || !bits_from_arcs(fact) || !trim_holes(fact))
             return false;

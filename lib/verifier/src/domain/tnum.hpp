@@ -123,12 +123,40 @@ constexpr Tnum<W> multiply(Tnum<W> a, Tnum<W> b) noexcept {
     return sum;
 }
 
+/// All bits from the highest set bit down.
+template <class W>
+constexpr W filled_down(W x) noexcept {
+    for (unsigned n = 1; n < width_of(x); n *= 2)
+        x = W(x | shift_right(x, n));
+    return x;
+}
+/// The first member at or after x, going up and round.
+template <class W>
+constexpr W next_member(const Tnum<W>& a, W x) noexcept {
+    const W zero = word(x, 0);
+    const W wrong = W((x ^ a.value) & ~a.mask);
+    const W below_wrong = filled_down(wrong);
+    const W highest = W(below_wrong ^ shift_right(below_wrong, 1));
+    // x lacks a bit: the smallest with it. x has one too many: a free bit above must go up.
+    const W with_bit = W((x & ~below_wrong) | (a.value & below_wrong));
+    const W free = W(a.mask & ~x & ~below_wrong);
+    const W lowest = W(free & (~free + word(x, 1)));
+    const W rest = W(lowest - word(x, 1));
+    const W carried = W((x & ~rest & ~lowest) | lowest | (a.value & rest));
+    const W above = pick(same(free, zero), a.value, carried);
+    const auto lacks = negate(same(W(a.value & highest), zero));
+    return pick(same(wrong, zero), x, pick(lacks, with_bit, above));
+}
+/// The first member at or before x, going down and round.
+template <class W>
+constexpr W previous_member(const Tnum<W>& a, W x) noexcept {
+    return W(~next_member(Tnum<W>{W(~a.value & ~a.mask), a.mask}, W(~x)));
+}
+
 /// The best tristate number that holds all of least..most, unsigned. Requires least <= most.
 template <class W>
 constexpr Tnum<W> tnum_of_range(W least, W most) noexcept {
-    W spread = W(least ^ most); // Bits below the highest that differs are not known.
-    for (unsigned n = 1; n < width_of(least); n *= 2)
-        spread = W(spread | shift_right(spread, n));
+    const W spread = filled_down(W(least ^ most)); // Not known from the highest that differs.
     return {W(least & ~spread), spread};
 }
 
