@@ -81,10 +81,9 @@ Fault check_registers(const OpInfo& row, const Insn& insn) {
         return past_the_last("dst", insn.dst);
     if (used.src && insn.src >= kRegisters)
         return past_the_last("src", insn.src);
-    if ((registers(row.writes, insn) & 1U << kFramePointer) != 0)
-        return std::string(row.name) + ": writes r10, which is read-only";
     return {};
 }
+
 
 Fault check_immediate(const OpInfo& row, const Insn& insn) {
     switch (row.op) {
@@ -144,8 +143,12 @@ Fault check_insn(const OpInfo& row, const Insn& insn, const ValidateOptions& opt
         return "Callx: Linux has no indirect calls, expected a call of a helper, function or kfunc";
     if (Fault fault = check_reserved(row, insn); !fault.empty())
         return fault;
-    if (Fault fault = check_registers(row, insn); !fault.empty())
-        return fault;
+    return check_registers(row, insn);
+}
+
+Fault check_values(const OpInfo& row, const Insn& insn) {
+    if ((registers(row.writes, insn) & 1U << kFramePointer) != 0)
+        return std::string(row.name) + ": writes r10, which is read-only";
     return check_immediate(row, insn);
 }
 
@@ -158,6 +161,11 @@ Result<void> check_each(std::span<const Insn> insns, const ValidateOptions& opti
             return fault_at(i, wrong_discriminator(insns[i]));
         if (Fault fault = check_insn(*row, insns[i], options); !fault.empty())
             return fault_at(i, std::move(fault));
+        if (Fault fault = check_values(*row, insns[i]); !fault.empty()) {
+            if (options.when_reached == nullptr)
+                return fault_at(i, std::move(fault));
+            options.when_reached->push_back({static_cast<std::uint32_t>(i), std::move(fault)});
+        }
         if (!row->is_lddw())
             continue;
         if (i + 1 == insns.size())

@@ -28,10 +28,11 @@ bool is_number(const Btf& types, std::uint32_t id) {
 /// typedef that Linux uses for it.
 bool is_context(const Btf& types, std::uint32_t target, std::string_view context) {
     const std::uint32_t named = types.strip(target, false);
-    if (types.kind(named) == Kind::Typedef && types.name(named) == "bpf_user_pt_regs_t")
+    const bool registers = types.name(named) == "bpf_user_pt_regs_t";
+    if (registers && (types.kind(named) == Kind::Typedef || types.kind(named) == Kind::Struct))
         return context == "pt_regs";
     const std::uint32_t id = types.strip(target);
-    return types.kind(id) == Kind::Struct && btf::essential_name(types.name(id)) == context;
+    return !context.empty() && types.kind(id) == Kind::Struct && btf::essential_name(types.name(id)) == context;
 }
 
 class Reader {
@@ -128,6 +129,9 @@ bool calls_mover(const Program& program, std::uint32_t begin, std::uint32_t end)
 } // namespace
 
 Contracts::Contracts(const Program& program, const ControlFlow& flow, std::string_view context) {
+    using enum spec::ProgramType;
+    if (program.type == RawTracepoint || program.type == RawTracepointWritable)
+        context = "bpf_raw_tracepoint_args";
     for (const FunctionRange& range : flow.functions) {
         Function made{.begin = range.begin};
         made.moves_packet = calls_mover(program, range.begin, range.end);

@@ -14,6 +14,7 @@ namespace {
 constexpr u32 kForEachMapElem = 164;
 constexpr u32 kLoop = 181;
 constexpr u64 kMaxRounds = u64{1} << 23; // BPF_MAX_LOOPS
+constexpr u64 kMaxCounted = 4096;
 
 } // namespace
 
@@ -63,7 +64,8 @@ void Stepper::pop(State& state) {
 }
 
 bool Stepper::enter(State& state, u32 pc) {
-    Frame callee{.return_to = pc + 1};
+    Frame callee{.return_to = pc + 1,
+                 .function = static_cast<u32>(isa::target_of(program_.insns[pc], pc))};
     for (unsigned reg = 1; reg <= 5; ++reg)
         callee.regs[reg] = state.frame().regs[reg];
     for (unsigned reg = 0; reg <= 5; ++reg)
@@ -73,18 +75,23 @@ bool Stepper::enter(State& state, u32 pc) {
 
 // --- callbacks ---
 
-bool Stepper::enter_callback(State& state, u32 pc, u32& target) {
+bool Stepper::enter_callback(State& state, u32 pc, u32& target, bool& possible) {
+    possible = true;
     const auto helper = static_cast<u32>(program_.insns[pc].imm);
     const auto regs = state.frame().regs;
     const Val function = regs[2];
     target = function.aux;
     Frame callee{.return_to = pc,
                  .callback = helper,
+                 .function = target,
                  .references = static_cast<u32>(state.references.size())};
     callee.regs[2] = regs[3];
     if (helper == kLoop) {
-        const u64 rounds = std::min(state.of(regs[1]).umax() & 0xffffffff, kMaxRounds);
+        const Fact count = domain::zero_extend(state.of(regs[1]), 32);
+        const u64 rounds = std::min(count.umax(), kMaxRounds);
         callee.regs[1] = fresh(state, Fact::between(0, rounds == 0 ? 0 : rounds - 1));
+        if (count_rounds_ && count.is_constant() && rounds <= kMaxCounted)
+            possible = state.frame().round++ < rounds;
     } else {
         const spec::MapDef& def = *maps_[regs[1].aux].def;
         callee.regs[1] = regs[1];
@@ -119,6 +126,7 @@ std::optional<State> Stepper::initial_of(u32 function) {
     contract_ = contracts_.find(function);
     State state;
     state.frames.resize(1);
+    state.frame().function = function;
     state.frame().regs[10] = {.kind = Kind::Pointer, .region = Region::Stack};
     if (!contract_->fault.empty()) {
         if (contract_->unsupported)

@@ -57,13 +57,8 @@ bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& 
     if (frame.stack.size() >= cells)
         return true;
     frame.stack.resize(cells);
-    // All frames of a call chain share 512 bytes; each is rounded up to 32.
-    i64 total = 0;
-    for (const Frame& one : state.frames)
-        total += std::max<i64>(32, (static_cast<i64>(one.stack.size()) * 4 + 31) / 32 * 32);
-    if (total > kStack)
-        return fail(access.pc, "V503",
-                    fmt::format("the nested functions use {} bytes of stack together", total));
+    u32& most = stack_used_[frame.function];
+    most = std::max(most, static_cast<u32>(frame.stack.size() * 4));
     return true;
 }
 

@@ -246,6 +246,7 @@ u64 shape(const State& state) {
     };
     for (const Frame& frame : state.frames) {
         mix(frame.return_to | u64{frame.callback} << 32);
+        mix(frame.round | u64{frame.function} << 32);
         for (const Val& val : frame.regs)
             mix_val(val);
         for (std::size_t i = 0; i < frame.stack.size(); ++i) {
@@ -405,7 +406,8 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
     for (std::size_t f = 0; f < a.frames.size(); ++f) {
         const Frame& x = a.frames[f];
         const Frame& y = b.frames[f];
-        if (x.return_to != y.return_to || x.callback != y.callback || x.references != y.references)
+        if (x.return_to != y.return_to || x.callback != y.callback ||
+            x.function != y.function || x.references != y.references || x.round != y.round)
             return false;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))
@@ -560,7 +562,9 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
         Frame& made = out.frames[f];
         made.return_to = x.return_to;
         made.callback = x.callback;
+        made.function = x.function;
         made.references = x.references;
+        made.round = x.round;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             made.regs[r] = joiner.val(x.regs[r], y.regs[r]);
         made.stack.resize(std::min(x.stack.size(), y.stack.size()));

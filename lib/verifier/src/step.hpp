@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "contract.hpp"
 #include "skep/program/control_flow.hpp"
@@ -45,13 +46,21 @@ public:
     /// The instruction calls a helper that calls a function of the program, any number of times.
     [[nodiscard]] bool calls_back(u32 pc) const;
     /// Into that function, which begins at `target`. Requires that step() took the call.
-    bool enter_callback(State& state, u32 pc, u32& target);
+    /// `possible`: there may be one more round.
+    bool enter_callback(State& state, u32 pc, u32& target, bool& possible);
+    /// Tells the rounds of bpf_loop apart where their number is known.
+    void count_rounds(bool yes) { count_rounds_ = yes; }
     [[nodiscard]] Kfunc kfunc_at(u32 pc) const;
     /// bpf_iter_num_next: one more number, or none. `possible`: the iterator may do that.
     bool next(State& state, u32 pc, bool more, bool& possible);
     /// At an exit. True with no frame left: the program ended as it may.
     bool leave(State& state, u32 pc);
 
+    /// Bytes of stack that a function uses, by what was stepped through so far.
+    [[nodiscard]] u32 stack_used(u32 function) const {
+        const auto found = stack_used_.find(function);
+        return found == stack_used_.end() ? 0 : found->second;
+    }
     [[nodiscard]] const Finding& finding() const { return finding_; }
     /// The finding says that something is not known, not that it is wrong.
     [[nodiscard]] bool unsupported() const { return unsupported_; }
@@ -115,8 +124,10 @@ private:
     Contracts contracts_;
     const Contract* contract_ = nullptr; ///< of the global function that is being verified
     std::vector<Kfunc> kfuncs_;          ///< by extern
+    std::unordered_map<u32, u32> stack_used_;
     Finding finding_;
     bool unsupported_ = false;
+    bool count_rounds_ = false;
     std::optional<u32> map_; ///< of the call being checked
     i64 size_limit_ = 0;     ///< most bytes of its last sized memory
     std::optional<i64> constant_size_;

@@ -12,6 +12,7 @@
 
 #include "liveness.hpp"
 #include "order.hpp"
+#include "skep/btf/btf.hpp"
 #include "skep/isa/decode.hpp"
 #include "skep/program/control_flow.hpp"
 #include "step.hpp"
@@ -63,13 +64,14 @@ struct Arrival {
 
 class Analysis {
 public:
-    Analysis(const Program& program, std::span<const MapView> maps, const Options& options)
-        : program_(program), options_(options), flow_(ControlFlow::build(program.insns)),
+    Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
+             const std::vector<isa::InsnFault>& faults)
+        : program_(program), options_(options), faults_(faults), flow_(ControlFlow::build(program.insns)),
           order_(flow_), live_(live_registers(program, flow_)),
           stepper_(program, flow_, maps, symbols_) {}
 
     Report run() {
-        if (structure() && prove(stepper_.initial(), 0) && global_functions())
+        if (structure() && prove(stepper_.initial(), 0) && global_functions() && stacks(0, 0, 1))
             report_.outcome = Outcome::Accepted;
         return std::move(report_);
     }
@@ -82,22 +84,36 @@ private:
         kept_.clear();
         states_ = 0;
         root_ = pc;
+        exact_ = false;
+        stepper_.count_rounds(false);
         const std::uint64_t before = report_.statistics.visited;
         limit_ = before + options_.max_visits;
         bool proved = joined(*start);
-        if (!proved && report_.outcome != Outcome::Unsupported) {
-            // What was lost in a join may be found on the single paths.
+        const auto again = [&](auto attempt) {
+            if (proved || report_.outcome == Outcome::Unsupported)
+                return;
             kept_.clear();
             states_ = 0;
             const auto lost = std::exchange(report_.findings, {});
-            const bool too_many = !lost.empty() && lost[0].code == kBudget;
-            report_.statistics.path_mode = true;
             report_.statistics.visited = before;
-            proved = !too_many && by_paths(*start);
-            // Where there are too many paths, what the joined states lacked says more.
-            if (!proved && (too_many || report_.findings[0].code == kBudget))
+            proved = attempt();
+            // Where an attempt took too long, what the one before it lacked says more.
+            if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
-        }
+        };
+        // What widening gave up may be found round by round.
+        if (!contracts_.empty())
+            again([&] {
+                exact_ = true;
+                stepper_.count_rounds(true);
+                return joined(*start);
+            });
+        // What was lost in a join may be found on the single paths.
+        if (proved || report_.findings[0].code != kBudget)
+            again([&] {
+                report_.statistics.path_mode = true;
+                return by_paths(*start);
+            });
         if (proved && !check(*start)) {
             report_.findings.push_back(
                 {.code = "V900", .message = "internal: the checker does not agree"});
@@ -127,8 +143,19 @@ private:
         return false;
     }
 
+    bool unsupported(std::string message) {
+        report_.findings.push_back({"V900", 0, std::move(message)});
+        report_.outcome = Outcome::Unsupported;
+        return false;
+    }
+
     /// What can be said without states: unreachable code, recursion, which loops contracts bound.
     bool structure() {
+        if (const Subprogram& main = program_.subprograms.front();
+            program_.btf != nullptr && main.type_id != 0)
+            for (const std::string_view tag : program_.btf->decl_tags(main.type_id))
+                if (tag.starts_with("exception_callback:"))
+                    return unsupported("exception callbacks are not supported yet");
         if (const auto slot = flow_.first_unreachable())
             return refuse(*slot, "V504", "the instruction is never reached");
         for (u32 i = 0; i < program_.insns.size(); ++i) {
@@ -170,6 +197,54 @@ private:
         }
         colour[function] = 2;
         return true;
+    }
+
+    /// All functions of a call chain share 512 bytes of stack, but where the kernel gives a function
+    /// one of its own: in tracing programs, if it uses 64 bytes or more and there are no tail calls.
+    bool stacks(u32 function, u32 callers, u32 frames) {
+        const u32 used = (stepper_.stack_used(flow_.functions[function].begin) + 15) / 16 * 16;
+        const bool own = own_stacks() && used >= 64;
+        const u32 total = own ? callers : callers + used;
+        for (const FunctionUse& use : flow_.uses) {
+            if (use.caller != function)
+                continue;
+            if (frames == isa::kMaxCallFrames)
+                return refuse(use.slot, "V503", "more than 8 nested calls");
+            const u32 callee = (stepper_.stack_used(flow_.functions[use.callee].begin) + 15) / 16 * 16;
+            if (total + (own_stacks() && callee >= 64 ? 0 : callee) > isa::kMaxStackDepth)
+                return refuse(use.slot, "V503",
+                              fmt::format("the nested functions use {} bytes of stack together",
+                                          total + callee));
+            if (total >= 256 && tail_calls(use.callee))
+                return refuse(use.slot, "V503",
+                              fmt::format("a function that makes tail calls is called with {} bytes "
+                                          "of stack in use, limit 255",
+                                          total));
+            if (!stacks(use.callee, total, frames + 1))
+                return false;
+        }
+        return true;
+    }
+
+    [[nodiscard]] bool own_stacks() const {
+        using enum spec::ProgramType;
+        const auto t = program_.type;
+        if (t != Kprobe && t != Tracepoint && t != PerfEvent && t != RawTracepoint &&
+            t != RawTracepointWritable)
+            return false;
+        for (u32 f = 0; f < flow_.functions.size(); ++f)
+            if (tail_calls(f))
+                return false;
+        return true;
+    }
+
+    [[nodiscard]] bool tail_calls(u32 function) const {
+        const FunctionRange& range = flow_.functions[function];
+        for (u32 i = range.begin; i < range.end; ++i)
+            if (const isa::Insn& insn = program_.insns[i];
+                insn.opcode == isa::kCall && insn.src == isa::kCallHelper && insn.imm == 12)
+                return true;
+        return false;
     }
 
     /// True if states are kept where `pc` begins: paths meet there.
@@ -223,6 +298,10 @@ private:
         const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
         for (u32 pc = now.pc; pc < block.end; ++pc) {
             ++counter;
+            if (!faults_.empty())
+                if (const auto fault = std::ranges::find(faults_, pc, &isa::InsnFault::insn);
+                    fault != faults_.end())
+                    return refuse(pc, "V100", fault->text);
             const isa::Insn& insn = program_.insns[pc];
             const unsigned cls = insn.opcode & isa::kClassMask;
             if (cls != isa::kJmp && cls != isa::kJmp32) {
@@ -312,10 +391,13 @@ private:
         State inside = state;
         if (!stepper_.step(state, pc))
             return fail();
+        state.frame().round = 0;
         u32 callback = 0;
-        if (!stepper_.enter_callback(inside, pc, callback))
+        bool possible = false;
+        if (!stepper_.enter_callback(inside, pc, callback, possible))
             return fail();
-        next.push_back({std::move(inside), callback});
+        if (possible)
+            next.push_back({std::move(inside), callback});
         return away(std::move(state), pc + 1);
     }
 
@@ -485,7 +567,7 @@ private:
                     states[index].state = join(states[index].state, arrival.state, symbols_);
                 return index;
             }
-        if (arrival.by_contract)
+        if (arrival.by_contract && !exact_)
             widen_by(*all, states, form, arrival.state);
         const auto index = static_cast<u32>(states.size());
         ++states_;
@@ -580,7 +662,7 @@ private:
                 target(*found);
                 continue;
             }
-            if (now.arrival.by_contract)
+            if (now.arrival.by_contract && !exact_)
                 widen_open(states, form, now.arrival.state);
             ++states_;
             const auto index = static_cast<u32>(states.size());
@@ -668,6 +750,7 @@ private:
 
     const Program& program_;
     const Options& options_;
+    const std::vector<isa::InsnFault>& faults_; ///< by slot
     ControlFlow flow_;
     Order order_;
     std::vector<std::uint16_t> live_;
@@ -677,6 +760,7 @@ private:
     domain::Widening widening_;
     domain::Widening give_up_;
     u32 root_ = 0;
+    bool exact_ = false; ///< rounds that contracts bound are told apart, too
     std::uint64_t limit_ = 0;
     std::uint64_t states_ = 0;
     std::map<Place, Group> queue_;
@@ -687,14 +771,15 @@ private:
 } // namespace
 
 Report verify(const Program& program, std::span<const MapView> maps, const Options& options) {
-    if (const auto valid = isa::validate(program.insns); !valid) {
+    std::vector<isa::InsnFault> faults;
+    if (const auto valid = isa::validate(program.insns, {.when_reached = &faults}); !valid) {
         Report report;
         const std::int64_t at = valid.error().place.instruction;
         report.findings.push_back(
             {"V100", at < 0 ? 0 : static_cast<u32>(at), valid.error().message});
         return report;
     }
-    return Analysis(program, maps, options).run();
+    return Analysis(program, maps, options, faults).run();
 }
 
 } // namespace skep::verifier

@@ -23,8 +23,17 @@ inline constexpr std::size_t kMaxFunctions = 256;
 /// Errors: Malformed if the size is not a multiple of 8.
 Result<std::vector<Insn>> decode(Bytes bytes, std::endian order = std::endian::little);
 
+/// What is wrong with an instruction.
+struct InsnFault {
+    std::uint32_t insn = 0;
+    std::string text;
+};
+
 struct ValidateOptions {
     bool callx = false; ///< accept indirect calls, which Linux refuses
+    /// If given, writes of r10 and immediates out of range are no errors, but added here: Linux
+    /// refuses them only where it proves that they can be executed.
+    std::vector<InsnFault>* when_reached = nullptr;
 };
 
 /// Checks the structure of a program, as strictly as Linux 6.18: known opcodes, reserved fields
