@@ -84,7 +84,6 @@ Fault check_registers(const OpInfo& row, const Insn& insn) {
     return {};
 }
 
-
 Fault check_immediate(const OpInfo& row, const Insn& insn) {
     switch (row.op) {
     case Op::Lsh64Imm:

@@ -32,7 +32,8 @@ bool is_context(const Btf& types, std::uint32_t target, std::string_view context
     if (registers && (types.kind(named) == Kind::Typedef || types.kind(named) == Kind::Struct))
         return context == "pt_regs";
     const std::uint32_t id = types.strip(target);
-    return !context.empty() && types.kind(id) == Kind::Struct && btf::essential_name(types.name(id)) == context;
+    return !context.empty() && types.kind(id) == Kind::Struct &&
+           btf::essential_name(types.name(id)) == context;
 }
 
 class Reader {

@@ -406,8 +406,8 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
     for (std::size_t f = 0; f < a.frames.size(); ++f) {
         const Frame& x = a.frames[f];
         const Frame& y = b.frames[f];
-        if (x.return_to != y.return_to || x.callback != y.callback ||
-            x.function != y.function || x.references != y.references || x.round != y.round)
+        if (x.return_to != y.return_to || x.callback != y.callback || x.function != y.function ||
+            x.references != y.references || x.round != y.round)
             return false;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))

@@ -114,8 +114,8 @@ struct Frame {
     std::vector<Cell> stack; ///< [i]: bytes -4 * (i + 1) to -4 * i - 1
     u32 return_to = 0;       ///< slot behind the call, or of the call if it is a callback's frame
     u32 callback = 0;        ///< the helper that called this function; 0: the program did
-    u32 function = 0;   ///< its first slot
-    u32 round = 0;      ///< of the callback that is being called, where rounds are counted
+    u32 function = 0;        ///< its first slot
+    u32 round = 0;           ///< of the callback that is being called, where rounds are counted
     u32 references = 0;      ///< how many were held when a callback began
 
     [[nodiscard]] Cell* cell(i64 offset) {

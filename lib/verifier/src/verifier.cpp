@@ -66,9 +66,9 @@ class Analysis {
 public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
              const std::vector<isa::InsnFault>& faults)
-        : program_(program), options_(options), faults_(faults), flow_(ControlFlow::build(program.insns)),
-          order_(flow_), live_(live_registers(program, flow_)),
-          stepper_(program, flow_, maps, symbols_) {}
+        : program_(program), options_(options), faults_(faults),
+          flow_(ControlFlow::build(program.insns)), order_(flow_),
+          live_(live_registers(program, flow_)), stepper_(program, flow_, maps, symbols_) {}
 
     Report run() {
         if (structure() && prove(stepper_.initial(), 0) && global_functions() && stacks(0, 0, 1))
@@ -199,8 +199,9 @@ private:
         return true;
     }
 
-    /// All functions of a call chain share 512 bytes of stack, but where the kernel gives a function
-    /// one of its own: in tracing programs, if it uses 64 bytes or more and there are no tail calls.
+    /// All functions of a call chain share 512 bytes of stack, but where the kernel gives a
+    /// function one of its own: in tracing programs, if it uses 64 bytes or more and there are no
+    /// tail calls.
     bool stacks(u32 function, u32 callers, u32 frames) {
         const u32 used = (stepper_.stack_used(flow_.functions[function].begin) + 15) / 16 * 16;
         const bool own = own_stacks() && used >= 64;
@@ -210,16 +211,18 @@ private:
                 continue;
             if (frames == isa::kMaxCallFrames)
                 return refuse(use.slot, "V503", "more than 8 nested calls");
-            const u32 callee = (stepper_.stack_used(flow_.functions[use.callee].begin) + 15) / 16 * 16;
+            const u32 callee =
+                (stepper_.stack_used(flow_.functions[use.callee].begin) + 15) / 16 * 16;
             if (total + (own_stacks() && callee >= 64 ? 0 : callee) > isa::kMaxStackDepth)
                 return refuse(use.slot, "V503",
                               fmt::format("the nested functions use {} bytes of stack together",
                                           total + callee));
             if (total >= 256 && tail_calls(use.callee))
-                return refuse(use.slot, "V503",
-                              fmt::format("a function that makes tail calls is called with {} bytes "
-                                          "of stack in use, limit 255",
-                                          total));
+                return refuse(
+                    use.slot, "V503",
+                    fmt::format("a function that makes tail calls is called with {} bytes "
+                                "of stack in use, limit 255",
+                                total));
             if (!stacks(use.callee, total, frames + 1))
                 return false;
         }
