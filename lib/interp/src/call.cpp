@@ -69,7 +69,7 @@ const CodeImpl* tail_target(Machine& machine, RegFile& regs, bool checked) noexc
         return nullptr;
     // Slots hold what the runtime compiled: interp::Code, whose only implementation is ours.
     const auto* code = static_cast<const CodeImpl*>(static_cast<const Code*>(target));
-    if ((code->mode == Mode::Checked) != checked)
+    if (code->mode != machine.code->mode)
         return nullptr;
     if (code->program().type != machine.code->program().type) {
         set_trap(machine, TrapKind::BadCall, {}, {.helper = kTailCallId},

@@ -25,7 +25,7 @@ std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
     }
     RegFile regs;
     regs.below = machine.regs;
-    regs.caps.fill(M == Mode::Checked ? kUnset : Capability{});
+    regs.caps.fill(M != Mode::Unchecked ? kUnset : Capability{});
     regs.values.fill(0);
     for (std::size_t i = 0; i < std::min<std::size_t>(args.size(), 5); ++i) {
         regs.values[i + 1] = args[i].bits;
@@ -34,7 +34,7 @@ std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
                                : args[i].cap;
     }
     ++machine.depth;
-    machine.open_frame(M == Mode::Checked);
+    machine.open_frame(M != Mode::Unchecked);
     Frame& frame = machine.frame();
     frame.return_to = nullptr;
     regs.values[10] = frame.base() + isa::kMaxStackDepth;
@@ -81,9 +81,9 @@ bool enter(Machine& machine, RegFile& regs) noexcept {
     exec::RunContext& run = *machine.run;
     run.callback = call_back<M>;
     run.engine = &machine;
-    regs.caps.fill(M == Mode::Checked ? kUnset : Capability{});
+    regs.caps.fill(M != Mode::Unchecked ? kUnset : Capability{});
     regs.values.fill(0);
-    machine.open_frame(M == Mode::Checked);
+    machine.open_frame(M != Mode::Unchecked);
     machine.frame().return_to = nullptr;
     regs.values[1] = machine.context_address;
     regs.caps[1] = {.base = machine.context_address, .kind = RegionKind::Context};
@@ -118,9 +118,10 @@ RunOutcome CodeImpl::run(exec::RunContext& run, std::uint64_t fuel) const noexce
     run.trap = {};
     run.pending = 0;
     const auto outer = std::pair(run.callback, run.engine);
-    const bool checked = mode == Mode::Checked;
-    const bool returned =
-        checked ? enter<Mode::Checked>(machine, regs) : enter<Mode::Unchecked>(machine, regs);
+    const bool checked = mode != Mode::Unchecked;
+    const bool returned = mode == Mode::Checked     ? enter<Mode::Checked>(machine, regs)
+                          : mode == Mode::Unchecked ? enter<Mode::Unchecked>(machine, regs)
+                                                    : enter<Mode::Traced>(machine, regs);
     run.callback = outer.first;
     run.engine = outer.second;
     return {.r0 = returned ? machine.result : 0,

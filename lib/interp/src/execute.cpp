@@ -44,6 +44,23 @@ void forget_arguments(RegFile& regs, const Capability& r0) noexcept {
         regs.caps[i] = kUnset;
 }
 
+/// Tells the observer, once for each instruction.
+void show(Machine& machine, RegFile& regs, const Slot* pc) noexcept {
+    const CodeImpl& code = *machine.code;
+    const std::uint32_t insn = code.insn_of(pc);
+    if (pc != code.slots.data() && code.insn_of(pc - 1) == insn)
+        return; // A check before it came first.
+    std::array<const std::byte*, isa::kMaxCallFrames> frames{};
+    for (std::uint32_t i = 0; i <= machine.depth; ++i)
+        frames[i] = machine.frame(i).stack.data();
+    machine.run->observer->before({.program = &code.program(),
+                                   .insn = insn,
+                                   .registers = std::span(regs.values).first(isa::kRegisters),
+                                   .frames = std::span(frames).first(machine.depth + 1),
+                                   .context = machine.run->context,
+                                   .context_address = machine.context_address});
+}
+
 } // namespace
 
 #define OP(name) op_##name:
@@ -58,7 +75,7 @@ void forget_arguments(RegFile& regs, const Capability& r0) noexcept {
 #define SRC_CAP regs.cap(pc->src)
 #define R0 regs.values[0]
 #define R0_CAP regs.caps[0]
-#define CHECKED (M == Mode::Checked)
+#define CHECKED (M != Mode::Unchecked)
 #define FAST(cap, address, size) (!CHECKED || __builtin_expect(inside(cap, address, size), 1))
 #define SLOW(call)                                                                                 \
     do {                                                                                           \
@@ -66,8 +83,12 @@ void forget_arguments(RegFile& regs, const Capability& r0) noexcept {
             goto trapped;                                                                          \
         NEXT;                                                                                      \
     } while (false)
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a statement
-#define DISPATCH goto * pc->handler
+#define DISPATCH                                                                                   \
+    do {                                                                                           \
+        if constexpr (M == Mode::Traced)                                                           \
+            show(machine, regs, pc);                                                               \
+        goto * pc->handler;                                                                        \
+    } while (false)
 #define NEXT                                                                                       \
     do {                                                                                           \
         ++pc;                                                                                      \
@@ -125,14 +146,22 @@ helper_trapped: {
 
 template bool execute<Mode::Checked>(Machine&, RegFile&, const Slot*, std::int64_t) noexcept;
 template bool execute<Mode::Unchecked>(Machine&, RegFile&, const Slot*, std::int64_t) noexcept;
+template bool execute<Mode::Traced>(Machine&, RegFile&, const Slot*, std::int64_t) noexcept;
 
 const void* const* handler_labels(Mode mode) noexcept {
     const auto machine = std::make_unique<Machine>();
     RegFile regs{};
-    if (mode == Mode::Checked)
+    switch (mode) {
+    case Mode::Checked:
         execute<Mode::Checked>(*machine, regs, nullptr, 0);
-    else
+        break;
+    case Mode::Unchecked:
         execute<Mode::Unchecked>(*machine, regs, nullptr, 0);
+        break;
+    case Mode::Traced:
+        execute<Mode::Traced>(*machine, regs, nullptr, 0);
+        break;
+    }
     return reinterpret_cast<const void* const*>(machine->result);
 }
 

@@ -35,7 +35,7 @@ public:
     Translator(CodeImpl& code, const Binding& binding)
         : code_(code), program_(code.program()), binding_(binding),
           labels_(handler_labels(code.mode)), flow_(program_, code.zero_stack),
-          checked_(code.mode == Mode::Checked), layout_(spec::find_context(program_.type)),
+          checked_(code.mode != Mode::Unchecked), layout_(spec::find_context(program_.type)),
           first_slot_(program_.insns.size()) {}
 
     Result<void> translate();

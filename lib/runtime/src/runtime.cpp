@@ -63,8 +63,9 @@ Result<void> Runtime::State::compile(std::size_t index) {
     LoadedProgram::State& loaded = programs[index];
     if (loaded.code != nullptr)
         return {};
-    const auto mode =
-        options.engine == Engine::Checked ? interp::Mode::Checked : interp::Mode::Unchecked;
+    const auto mode = options.engine == Engine::Checked     ? interp::Mode::Checked
+                      : options.engine == Engine::Unchecked ? interp::Mode::Unchecked
+                                                            : interp::Mode::Traced;
     auto code = interp::Code::compile(
         loaded.program,
         {.maps = slots,
@@ -172,7 +173,8 @@ const Program& LoadedProgram::program() const noexcept {
     return *state_->program;
 }
 
-RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu) const noexcept {
+RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu,
+                             exec::Observer* observer) const noexcept {
     Runtime::State& owner = *state_->owner;
     if (context.layout().type != state_->program->type)
         return {.trap = {.kind = exec::TrapKind::BadContext,
@@ -185,6 +187,7 @@ RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu) const no
     run.context = &context;
     run.cpu = cpu < owner.options.cpus ? cpu : 0;
     run.tail_target = tail_target;
+    run.observer = observer;
     const interp::RunOutcome outcome = state_->code->run(run, owner.options.fuel);
     return {.retval = static_cast<std::uint32_t>(outcome.r0),
             .r0 = outcome.r0,

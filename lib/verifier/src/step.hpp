@@ -61,6 +61,8 @@ public:
         const auto found = stack_used_.find(function);
         return found == stack_used_.end() ? 0 : found->second;
     }
+    /// Sets the finding; false.
+    bool fail(u32 pc, const char* code, std::string message);
     [[nodiscard]] const Finding& finding() const { return finding_; }
     /// The finding says that something is not known, not that it is wrong.
     [[nodiscard]] bool unsupported() const { return unsupported_; }
@@ -75,7 +77,6 @@ private:
         bool packet = false;  ///< the helper takes packet memory
     };
 
-    bool fail(u32 pc, const char* code, std::string message);
     bool unknown(u32 pc, std::string message);
     bool readable(const State& state, u32 pc, unsigned reg);
 

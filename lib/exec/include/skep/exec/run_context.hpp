@@ -13,6 +13,10 @@
 #include "skep/exec/region.hpp"
 #include "skep/exec/trap.hpp"
 
+namespace skep {
+struct Program;
+}
+
 namespace skep::exec {
 
 struct RunContext;
@@ -73,6 +77,23 @@ struct Host {
     virtual int probe_write(std::uint64_t to, const void* from, std::uint32_t size) noexcept = 0;
 };
 
+/// What a traced run shows before each instruction.
+struct Moment {
+    const Program* program = nullptr;         ///< of the instruction: another one after a tail call
+    std::uint32_t insn = 0;                   ///< slot in the program
+    std::span<const std::uint64_t> registers; ///< r0 to r10
+    /// The bytes of the stack of each function that is being run, the outermost first.
+    std::span<const std::byte* const> frames;
+    const Context* context = nullptr;
+    std::uint64_t context_address = 0;
+};
+
+/// Watches a traced run. Called by the thread that runs.
+struct Observer {
+    virtual ~Observer() = default;
+    virtual void before(const Moment& moment) noexcept = 0;
+};
+
 enum Pending : std::uint32_t {
     kPacketMoved = 1, ///< the engine revokes every packet capability
     kReleased = 2,    ///< the engine revokes every capability whose base is `released`
@@ -101,6 +122,7 @@ struct RunContext {
     void* runtime = nullptr; ///< for tail_target: the runtime's own state
 
     RedirectOutcome redirect{};
+    Observer* observer = nullptr; ///< of traced runs
     void* scratch = nullptr; ///< for helpers: locks held, nested dynptr state, ... (lib/helpers)
 };
 

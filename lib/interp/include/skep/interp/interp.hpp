@@ -16,6 +16,7 @@ namespace skep::interp {
 enum class Mode : std::uint8_t {
     Checked,   ///< every access is proved inside a region, unset reads trap, fuel is counted
     Unchecked, ///< for verified programs: no checks
+    Traced,    ///< checked, and RunContext::observer sees every instruction
 };
 
 struct Binding {

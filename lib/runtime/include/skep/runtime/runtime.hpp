@@ -25,6 +25,7 @@ namespace skep::runtime {
 enum class Engine : std::uint8_t {
     Checked,   ///< interpreter that proves every access at run time; for programs not verified
     Unchecked, ///< interpreter without checks: only for verified programs and benchmarks
+    Traced,    ///< the checked interpreter, which shows every instruction to an observer
 };
 
 /// What programs see of the host; everything can be fixed for repeatable runs.
@@ -68,7 +69,9 @@ public:
     /// Runs once. The context's layout must be that of the program's type, or the result is a
     /// BadContext trap. `cpu` selects the slot of per-CPU maps; one thread per cpu number at a
     /// time.
-    RunResult run(exec::Context& context, std::uint32_t cpu = 0) const noexcept;
+    /// `observer` must be given if the engine is the traced one.
+    RunResult run(exec::Context& context, std::uint32_t cpu = 0,
+                  exec::Observer* observer = nullptr) const noexcept;
 
     struct State;
 

@@ -1,0 +1,196 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include "walker.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+#include "liveness.hpp"
+
+namespace skep::verifier {
+namespace {
+
+constexpr std::uint8_t kMayGoto = 0xe5;
+
+} // namespace
+
+Point point_of(const State& state, u32 pc) {
+    Point point{.pc = pc};
+    for (std::size_t i = 1; i < state.frames.size(); ++i)
+        point.calls = (point.calls + state.frames[i].return_to) * 0x9e3779b97f4a7c15 + 1;
+    return point;
+}
+
+Walker::Walker(const Program& program, std::span<const MapView> maps,
+               std::vector<isa::InsnFault> faults)
+    : program_(program), faults_(std::move(faults)), flow_(ControlFlow::build(program.insns)),
+      live_(live_registers(program, flow_)), stepper_(program, flow_, maps, symbols_) {}
+
+/// True if states are kept where `pc` begins: paths meet there.
+bool Walker::is_meeting(u32 pc) const {
+    const BasicBlock& block = flow_.blocks[flow_.block_of[pc]];
+    if (block.begin != pc)
+        return true; // Behind a call, or at the call of a callback.
+    const bool entry = flow_.functions[block.function].begin == pc;
+    return block.predecessors.size() + (entry ? 1 : 0) > 1 || stepper_.calls_back(pc);
+}
+
+/// Forgets registers that nobody reads.
+void Walker::clean(State& state, u32 pc) {
+    const auto keep = [](Frame& frame, u32 live) {
+        for (unsigned reg = 0; reg < 10; ++reg)
+            if ((live >> reg & 1) == 0)
+                frame.regs[reg] = {};
+    };
+    for (std::size_t i = 0; i + 1 < state.frames.size(); ++i) {
+        const Frame& callee = state.frames[i + 1];
+        const u32 mask = callee.callback != 0 ? 0b1111111111U : 0b1111000000U;
+        keep(state.frames[i], live_[callee.return_to] & mask);
+    }
+    keep(state.frame(), live_[pc]);
+    forget_unused(state, symbols_);
+}
+
+/// Walks from `from` to the next meetings; false after a finding.
+bool Walker::walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter) {
+    std::vector<Arrival> work;
+    work.push_back(std::move(from));
+    bool first = true;
+    while (!work.empty()) {
+        Arrival now = std::move(work.back());
+        work.pop_back();
+        if (!first && (now.by_contract || is_meeting(now.pc))) {
+            clean(now.state, now.pc);
+            arrivals.push_back(std::move(now));
+            continue;
+        }
+        first = false;
+        if (!straight(now, work, counter))
+            return false;
+    }
+    return true;
+}
+
+/// To the end of the block, or to where a state is kept within it.
+bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter) {
+    const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
+    for (u32 pc = now.pc; pc < block.end; ++pc) {
+        if (pc != now.pc && stepper_.calls_back(pc)) {
+            next.push_back({std::move(now.state), pc});
+            return true;
+        }
+        ++counter;
+        bool goes_on = false;
+        if (!one(now, pc, next, goes_on))
+            return false;
+        if (!goes_on)
+            return true;
+        if (program_.insns[pc].opcode == isa::kLddw)
+            ++pc;
+    }
+    next.push_back({std::move(now.state), block.end});
+    return true;
+}
+
+bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
+    goes_on = false;
+    if (!faults_.empty())
+        if (const auto fault = std::ranges::find(faults_, pc, &isa::InsnFault::insn);
+            fault != faults_.end())
+            return stepper_.fail(pc, "V100", fault->text);
+    const isa::Insn& insn = program_.insns[pc];
+    const unsigned cls = insn.opcode & isa::kClassMask;
+    if (cls != isa::kJmp && cls != isa::kJmp32)
+        return goes_on = stepper_.step(now.state, pc);
+    switch (insn.opcode) {
+    case isa::kExit:
+        return exit(now, pc, next);
+    case isa::kCall:
+        return call(now, pc, next, goes_on);
+    case 0x05: // ja
+    case 0x06: // gotol
+        next.push_back({std::move(now.state), target(pc)});
+        return true;
+    case kMayGoto:
+        next.push_back({now.state, target(pc)});
+        next.push_back({std::move(now.state), pc + 1, true});
+        return true;
+    default:
+        if ((insn.opcode & 0xf0U) != 0x80)
+            return branch(now, pc, next);
+        return goes_on = stepper_.step(now.state, pc); // callx
+    }
+}
+
+u32 Walker::target(u32 pc) const {
+    return static_cast<u32>(isa::target_of(program_.insns[pc], pc));
+}
+
+bool Walker::exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {
+    State& state = now.state;
+    const u32 return_to = state.frame().return_to;
+    const bool callback = state.frame().callback != 0;
+    if (!stepper_.leave(state, pc))
+        return false;
+    if (!state.frames.empty())
+        next.push_back({std::move(state), return_to, callback});
+    return true;
+}
+
+bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
+    State& state = now.state;
+    if (program_.insns[pc].src == isa::kCallLocal) {
+        if (const Contract* contract = stepper_.contract_of(target(pc)))
+            return goes_on = stepper_.call_by_contract(state, pc, *contract);
+        if (!stepper_.enter(state, pc))
+            return false;
+        next.push_back({std::move(state), target(pc)});
+        return true;
+    }
+    if (stepper_.kfunc_at(pc) == Kfunc::IteratorNext) {
+        for (const bool more : {true, false}) {
+            State after = state;
+            bool possible = false;
+            if (!stepper_.next(after, pc, more, possible))
+                return false;
+            if (possible)
+                next.push_back({std::move(after), pc + 1, more});
+        }
+        return true;
+    }
+    if (!stepper_.calls_back(pc))
+        return goes_on = stepper_.step(state, pc);
+    State inside = state;
+    if (!stepper_.step(state, pc))
+        return false;
+    state.frame().round = 0;
+    u32 callback = 0;
+    bool possible = false;
+    if (!stepper_.enter_callback(inside, pc, callback, possible))
+        return false;
+    if (possible)
+        next.push_back({std::move(inside), callback});
+    next.push_back({std::move(state), pc + 1});
+    return true;
+}
+
+bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
+    const isa::Insn& insn = program_.insns[pc];
+    const auto& regs = now.state.frame().regs;
+    const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
+    for (const unsigned reg : {unsigned{insn.dst}, unsigned{insn.src}}) {
+        if (reg == insn.src && !from_register)
+            continue;
+        if (regs[reg].kind == Kind::Uninit)
+            return stepper_.fail(pc, "V301",
+                             fmt::format("r{} is read, but was never written", reg));
+    }
+    if (auto taken = stepper_.branch(now.state, pc, true))
+        next.push_back({*std::move(taken), target(pc)});
+    if (auto other = stepper_.branch(now.state, pc, false))
+        next.push_back({*std::move(other), pc + 1});
+    return true;
+}
+
+} // namespace skep::verifier

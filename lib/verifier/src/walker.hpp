@@ -1,0 +1,71 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <vector>
+
+#include "skep/isa/decode.hpp"
+#include "skep/program/control_flow.hpp"
+#include "step.hpp"
+
+namespace skep::verifier {
+
+/// A place in the program and the calls that led there.
+struct Point {
+    u32 pc = 0;
+    u64 calls = 0;
+    friend auto operator<=>(const Point&, const Point&) = default;
+};
+[[nodiscard]] Point point_of(const State& state, u32 pc);
+
+/// A state and where it is.
+struct Arrival {
+    State state;
+    u32 pc = 0;
+    bool by_contract = false; ///< whatever bounds the iterations bounds these arrivals, too
+};
+
+/// Walks states through the program from one place where states are kept to the next. Engine and
+/// checker use the same. Of each function: false means that an obligation is not met, and finding()
+/// says which.
+class Walker {
+public:
+    /// `faults`: of instructions, by slot; reported where they are reached.
+    Walker(const Program& program, std::span<const MapView> maps,
+           std::vector<isa::InsnFault> faults);
+
+    /// From `from` to the next meetings. `counter` counts instructions.
+    bool walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter);
+    /// One instruction. `goes_on`: control is at the next slot of the block, and the state there is
+    /// now.state; otherwise `next` has got all that follows.
+    bool one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
+
+    /// True if states are kept where `pc` begins: paths meet there.
+    [[nodiscard]] bool is_meeting(u32 pc) const;
+    /// Forgets registers that nobody reads.
+    void clean(State& state, u32 pc);
+
+    [[nodiscard]] const Program& program() const { return program_; }
+    [[nodiscard]] const ControlFlow& flow() const { return flow_; }
+    [[nodiscard]] Symbols& symbols() { return symbols_; }
+    [[nodiscard]] const Symbols& symbols() const { return symbols_; }
+    [[nodiscard]] Stepper& stepper() { return stepper_; }
+    [[nodiscard]] const Stepper& stepper() const { return stepper_; }
+
+private:
+    bool straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter);
+    bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
+    bool call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
+    bool branch(Arrival& now, u32 pc, std::vector<Arrival>& next);
+    [[nodiscard]] u32 target(u32 pc) const;
+
+    const Program& program_;
+    std::vector<isa::InsnFault> faults_;
+    ControlFlow flow_;
+    std::vector<std::uint16_t> live_;
+    Symbols symbols_;
+    Stepper stepper_;
+};
+
+} // namespace skep::verifier
