@@ -332,8 +332,9 @@ private:
             for (const u32 index : group.waiting) {
                 std::vector<Arrival> arrivals;
                 if (!walker_.walk({kept_[group.point][index].state, group.point.pc}, arrivals,
-                                  report_.statistics.visited) ||
-                    over_budget(group.point.pc))
+                                  report_.statistics.visited))
+                    return fail();
+                if (over_budget(group.point.pc))
                     return false;
                 std::vector<u32> targets;
                 for (Arrival& arrival : arrivals)
@@ -476,8 +477,9 @@ private:
             work.push_back({.parent = &states, .index = index, .close = true});
             std::vector<Arrival> arrivals;
             now.arrival.by_contract = false;
-            if (!walker_.walk(std::move(now.arrival), arrivals, report_.statistics.visited) ||
-                over_budget(pc))
+            if (!walker_.walk(std::move(now.arrival), arrivals, report_.statistics.visited))
+                return fail();
+            if (over_budget(pc))
                 return false;
             states[index].targets.resize(arrivals.size());
             for (std::size_t i = arrivals.size(); i-- > 0;)
