@@ -109,6 +109,7 @@ bool Stepper::unknown(u32 pc, std::string message) {
 }
 
 std::optional<State> Stepper::initial() {
+    contract_ = nullptr;
     using enum spec::ProgramType;
     switch (program_.type) {
     case Tracing:

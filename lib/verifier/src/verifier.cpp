@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "follower.hpp"
 #include "order.hpp"
 #include "proof.hpp"
 #include "skep/btf/btf.hpp"
@@ -30,7 +31,7 @@ constexpr std::size_t kLookBack = 24;
 constexpr std::size_t kJoins = 2;
 constexpr std::size_t kWidenings = 12;
 
-class Analysis {
+class Analysis final : public Certificate {
 public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
              std::vector<isa::InsnFault> faults)
@@ -42,6 +43,12 @@ public:
             stacks(0, 0, 1))
             report_.outcome = Outcome::Accepted;
         return std::move(report_);
+    }
+
+    std::unique_ptr<Follower> follow() override {
+        (void)walker_.stepper().initial(); // Back to the program itself.
+        walker_.stepper().count_rounds(main_exact_);
+        return make_follower(walker_, main_);
     }
 
 private:
@@ -89,6 +96,10 @@ private:
         }
         for (const auto& [point, states] : kept_)
             report_.statistics.states += states.size();
+        if (pc == 0 && options_.keep_certificate) {
+            main_ = std::move(kept_);
+            main_exact_ = exact_;
+        }
         return proved;
     }
 
@@ -528,7 +539,7 @@ private:
     }
 
     const Program& program_;
-    const Options& options_;
+    const Options options_;
     Walker walker_;
     Order order_;
     Report report_;
@@ -541,6 +552,8 @@ private:
     std::map<Place, Group> queue_;
     std::map<Place, std::vector<u32>> contracts_;
     Proof kept_;
+    Proof main_; ///< of the program itself, if it is to be kept
+    bool main_exact_ = false;
 };
 
 } // namespace
@@ -554,7 +567,11 @@ Report verify(const Program& program, std::span<const MapView> maps, const Optio
             {"V100", at < 0 ? 0 : static_cast<u32>(at), valid.error().message});
         return report;
     }
-    return Analysis(program, maps, options, std::move(faults)).run();
+    auto analysis = std::make_shared<Analysis>(program, maps, options, std::move(faults));
+    Report report = analysis->run();
+    if (options.keep_certificate && report.outcome == Outcome::Accepted)
+        report.certificate = std::move(analysis);
+    return report;
 }
 
 } // namespace skep::verifier

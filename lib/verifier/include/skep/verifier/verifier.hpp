@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "skep/base/bytes.hpp"
 #include "skep/program/program.hpp"
 #include "skep/spec/map_def.hpp"
+#include "skep/verifier/follower.hpp"
 
 namespace skep::verifier {
 
@@ -38,6 +40,7 @@ struct MapView {
 struct Options {
     std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
     std::uint64_t max_states = 200'000;   ///< states that may be kept
+    bool keep_certificate = false; ///< for Report::certificate
 };
 
 struct Statistics {
@@ -51,10 +54,12 @@ struct Report {
     Outcome outcome = Outcome::Rejected;
     std::vector<Finding> findings; ///< empty if accepted
     Statistics statistics;
+    /// Of an accepted program, if it was asked for. Refers to the program.
+    std::shared_ptr<Certificate> certificate;
 };
 
-/// Proves that a program neither reads nor writes what is not its own, never reads what was not
-/// written, keeps the contracts of helpers, gives back what it took, and ends. `maps` are the
+/// Proves that a program neither reads nor writes what is not its own, never reads a register that
+/// was not written (of the stack it may, as in Linux: hosts must zero it), keeps the contracts of helpers, gives back what it took, and ends. `maps` are the
 /// object's, by the index that the program's instructions name. Any instructions are taken.
 /// Thread-safe.
 [[nodiscard]] Report verify(const Program& program, std::span<const MapView> maps,

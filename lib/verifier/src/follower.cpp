@@ -1,0 +1,297 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#include "follower.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <map>
+#include <optional>
+
+namespace skep::verifier {
+namespace {
+
+constexpr std::size_t kMaxCandidates = 64;
+
+/// Whether the registers and the stack of a moment are a member of a state. The first use of a
+/// symbol says what number it is; all others must agree.
+class Membership {
+public:
+    Membership(const State& state, const Symbols& symbols, const exec::Moment& moment)
+        : state_(state), symbols_(symbols), moment_(moment) {}
+
+    /// "" if it is.
+    std::string why_not() {
+        const Frame& top = state_.frame();
+        for (unsigned reg = 0; reg < isa::kRegisters; ++reg)
+            if (!value(top.regs[reg], moment_.registers[reg]))
+                return fmt::format("r{} is {:#x}: {}", reg, moment_.registers[reg], why_);
+        for (std::size_t f = 0; f < state_.frames.size(); ++f)
+            if (!stack(f))
+                return why_;
+        for (const auto& [sym, number] : syms_) {
+            if (!state_.fact(sym).contains(number))
+                return fmt::format("symbol {} is {:#x}: outside its fact", sym, number);
+            if (!defined(sym, number))
+                return fmt::format("symbol {} is {:#x}: not what it is made of", sym, number);
+        }
+        for (const PacketBound& bound : state_.bounds)
+            if (!holds(bound))
+                return fmt::format("the packet is shorter than symbol {} {:+}", bound.sym, bound.c);
+        return "";
+    }
+
+private:
+    bool no(const char* why) {
+        why_ = why;
+        return false;
+    }
+
+    bool number(Sym sym, u64 value) {
+        if (sym == 0)
+            return value == 0 || no("another constant");
+        const auto [at, fresh] = syms_.try_emplace(sym, value);
+        return fresh || at->second == value || no("not equal to what it is equal to");
+    }
+
+    bool value(const Val& val, u64 bits) {
+        switch (val.kind) {
+        case Kind::Uninit:
+            return true;
+        case Kind::Scalar:
+            return number(val.sym, bits - static_cast<u64>(val.off));
+        case Kind::Pointer:
+            break;
+        }
+        if (val.instance != 0 && nulls_.contains(val.instance) &&
+            nulls_[val.instance] != (bits == 0 && val.nullable))
+            return no("one of several equal pointers is null");
+        if (bits == 0 && val.nullable) {
+            nulls_[val.instance] = true;
+            return true;
+        }
+        if (val.instance != 0)
+            nulls_[val.instance] = false;
+        const std::optional<u64> start = base(val, bits);
+        return !start || number(val.sym, bits - *start - static_cast<u64>(val.off));
+    }
+
+    /// Where a pointer's region begins; nothing if nobody can say.
+    std::optional<u64> base(const Val& val, u64 bits) {
+        const auto address = [](const void* at) { return reinterpret_cast<u64>(at); };
+        const exec::Packet& packet = moment_.context->packet();
+        switch (val.region) {
+        case Region::Context:
+            return moment_.context_address;
+        case Region::Stack:
+            return val.aux < moment_.frames.size()
+                       ? address(moment_.frames[val.aux]) + isa::kMaxStackDepth
+                       : 0;
+        case Region::Packet:
+            return address(packet.data);
+        case Region::Meta:
+            return address(packet.meta);
+        case Region::PacketEnd:
+            return address(packet.end);
+        case Region::MapValue:
+        case Region::Memory: {
+            // The first pointer shows where it begins, if its offset is known.
+            const u64 key = val.instance != 0 ? u64{val.instance} << 32 : u64{val.aux};
+            if (val.sym != 0 || (val.instance == 0 && val.region == Region::Memory))
+                return std::nullopt;
+            return bases_.try_emplace(key, bits - static_cast<u64>(val.off)).first->second;
+        }
+        default:
+            return std::nullopt;
+        }
+    }
+
+    bool stack(std::size_t f) {
+        const Frame& frame = state_.frames[f];
+        const std::byte* bytes = moment_.frames[f];
+        for (std::size_t i = 0; i < frame.stack.size(); ++i) {
+            const Cell& cell = frame.stack[i];
+            if (cell.size == 0 || cell.size == Cell::kRest ||
+                (cell.val.kind == Kind::Pointer && cell.val.region == Region::Iterator))
+                continue;
+            u64 bits = 0;
+            std::memcpy(&bits, bytes + isa::kMaxStackDepth - 4 * (i + 1), cell.size);
+            if (!value(cell.val, bits)) {
+                why_ = fmt::format("{} bytes at fp-{} of frame {} are {:#x}: {}", cell.size,
+                                   4 * (i + 1), f, bits, why_);
+                return false;
+            }
+        }
+        return true;
+    }
+
+    std::optional<u64> known(Sym sym, i64 off) const {
+        if (sym == 0)
+            return static_cast<u64>(off);
+        const auto found = syms_.find(sym);
+        if (found == syms_.end())
+            return std::nullopt;
+        return found->second + static_cast<u64>(off);
+    }
+
+    [[nodiscard]] bool defined(Sym sym, u64 number) const {
+        const Node& node = symbols_[sym];
+        const auto a = node.op == Op::Source ? std::nullopt : known(node.a, node.a_off);
+        if (!a)
+            return true;
+        State plain;
+        plain.set_fact(1, Fact::constant(*a));
+        Node concrete = node;
+        concrete.a = 1;
+        concrete.a_off = 0;
+        if (node.op == Op::Add || node.op == Op::Subtract) {
+            const auto b = known(node.b, node.b_off);
+            if (!b)
+                return true;
+            plain.set_fact(2, Fact::constant(*b));
+            concrete.b = 2;
+            concrete.b_off = 0;
+        }
+        return evaluate(plain, concrete).contains(number);
+    }
+
+    [[nodiscard]] bool holds(const PacketBound& bound) const {
+        const exec::Packet& packet = moment_.context->packet();
+        const auto size = bound.region == Region::Meta ? packet.data - packet.meta
+                                                       : packet.end - packet.data;
+        const auto needed = known(bound.sym, bound.c);
+        return !needed || static_cast<i64>(*needed) <= size;
+    }
+
+    const State& state_;
+    const Symbols& symbols_;
+    const exec::Moment& moment_;
+    std::map<Sym, u64> syms_;
+    std::map<u32, bool> nulls_;
+    std::map<u64, u64> bases_;
+    std::string why_;
+};
+
+class ProofFollower final : public Follower {
+public:
+    ProofFollower(Walker& walker, const Proof& proof) : walker_(walker), proof_(proof) {}
+
+    void before(const exec::Moment& moment) noexcept override {
+        if (ended_ || !violation_.empty())
+            return;
+        if (moment.program != &walker_.program()) {
+            ended_ = true; // A tail call.
+            return;
+        }
+        if (above_ != 0 && moment.frames.size() > above_)
+            return;
+        above_ = 0;
+        std::vector<State> states;
+        if (now_.empty()) {
+            add_kept(states, {.pc = 0});
+        } else if (calls_by_contract() && moment.frames.size() > now_.front().frames.size()) {
+            above_ = now_.front().frames.size(); // It has a proof of its own.
+            return;
+        } else {
+            advance(moment, states);
+        }
+        std::string why = "no state of the proof leads here";
+        std::erase_if(states, [&](const State& state) {
+            if (state.frames.size() != moment.frames.size())
+                return true;
+            std::string outside = Membership(state, walker_.symbols(), moment).why_not();
+            if (outside.empty())
+                return false;
+            why = std::move(outside);
+            return true;
+        });
+        ++compared_;
+        if (states.empty())
+            violation_ = fmt::format("instruction {}: {}", moment.insn, why);
+        if (states.size() > kMaxCandidates)
+            states.resize(kMaxCandidates);
+        now_ = std::move(states);
+        pc_ = moment.insn;
+    }
+
+private:
+    [[nodiscard]] bool calls_by_contract() const {
+        const isa::Insn& insn = walker_.program().insns[pc_];
+        return insn.opcode == isa::kCall && insn.src == isa::kCallLocal &&
+               walker_.stepper().contract_of(static_cast<u32>(isa::target_of(insn, pc_))) !=
+                   nullptr;
+    }
+
+    void add_kept(std::vector<State>& states, const Point& point) {
+        const auto found = proof_.find(point);
+        if (found != proof_.end())
+            for (const Kept& kept : found->second)
+                states.push_back(kept.state);
+    }
+
+    void advance(const exec::Moment& moment, std::vector<State>& states) {
+        std::vector<Point> seen;
+        for (const State& state : now_)
+            step(state, pc_, moment, states, seen);
+    }
+
+    /// Adds what the proof has for one more instruction from a state, at the moment's place.
+    void step(const State& from, u32 pc, const exec::Moment& moment, std::vector<State>& states,
+              std::vector<Point>& seen) {
+        Arrival now{from, pc};
+        std::vector<Arrival> next;
+        bool goes_on = false;
+        if (!walker_.one(now, pc, next, goes_on))
+            return;
+        if (goes_on) {
+            const u32 after = pc + (walker_.program().insns[pc].opcode == isa::kLddw ? 2 : 1);
+            const ControlFlow& flow = walker_.flow();
+            if (flow.blocks[flow.block_of[after]].begin != after &&
+                !walker_.stepper().calls_back(after)) {
+                if (after == moment.insn)
+                    states.push_back(std::move(now.state));
+                return;
+            }
+            next.push_back({std::move(now.state), after});
+        }
+        for (Arrival& arrival : next) {
+            if (arrival.state.frames.empty())
+                continue;
+            const bool round_ends = arrival.by_contract && walker_.stepper().calls_back(arrival.pc);
+            if (arrival.pc != moment.insn && !round_ends)
+                continue;
+            if (!arrival.by_contract && !walker_.is_meeting(arrival.pc)) {
+                states.push_back(std::move(arrival.state));
+                continue;
+            }
+            const Point point = point_of(arrival.state, arrival.pc);
+            if (std::ranges::find(seen, point) != seen.end())
+                continue;
+            seen.push_back(point);
+            if (!round_ends) {
+                add_kept(states, point);
+                continue;
+            }
+            // The call of a callback is not seen again between its rounds.
+            std::vector<State> calls;
+            add_kept(calls, point);
+            for (const State& call : calls)
+                step(call, arrival.pc, moment, states, seen);
+        }
+    }
+
+    Walker& walker_;
+    const Proof& proof_;
+    std::vector<State> now_; ///< those of the proof that the last moment was a member of
+    u32 pc_ = 0;
+    std::size_t above_ = 0; ///< frames below a function that is called by contract
+    bool ended_ = false;
+};
+
+} // namespace
+
+std::unique_ptr<Follower> make_follower(Walker& walker, const Proof& proof) {
+    return std::make_unique<ProofFollower>(walker, proof);
+}
+
+} // namespace skep::verifier

@@ -1,0 +1,247 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// containment [--programs N] [--seed S] [--runs N] [OBJECT...]: verifies generated programs, or
+// those of the objects, and runs the accepted ones in the checked interpreter on random packets and
+// maps. At each instruction the registers and the stack must lie in the proof, and no run may trap.
+// Exit: 0 all inside, 1 something outside, 2 usage.
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "generator.hpp"
+#include "program_generator.hpp"
+#include "quiet_host.hpp"
+
+#include "skep/base/check.hpp"
+#include "skep/base/file.hpp"
+#include "skep/helpers/helpers.hpp"
+#include "skep/interp/interp.hpp"
+#include "skep/isa/decode.hpp"
+#include "skep/isa/disassemble.hpp"
+#include "skep/object/object.hpp"
+#include "skep/runtime/runtime.hpp"
+#include "skep/verifier/verifier.hpp"
+
+namespace {
+
+using namespace skep;
+using test::Random;
+
+struct Settings {
+    std::uint64_t programs = 300;
+    std::uint64_t seed = 1;
+    std::uint64_t runs = 10;
+    std::vector<std::string> objects;
+};
+
+struct Totals {
+    std::uint64_t programs = 0;
+    std::uint64_t accepted = 0;
+    std::uint64_t compared = 0;
+    std::uint64_t checker_disagrees = 0;
+};
+
+std::shared_ptr<const Program> program_of(std::vector<isa::Insn> code) {
+    auto made = std::make_shared<Program>();
+    made->name = "generated";
+    made->type = spec::ProgramType::Xdp;
+    made->license = "GPL";
+    made->insns = std::move(code);
+    const auto starts = isa::function_starts(made->insns);
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+        const std::size_t end = i + 1 < starts.size() ? starts[i + 1] : made->insns.size();
+        made->subprograms.push_back({.start = starts[i], .end = static_cast<std::uint32_t>(end)});
+    }
+    return made;
+}
+
+void print(const Program& program) {
+    for (std::uint32_t i = 0; i < program.insns.size(); ++i) {
+        std::fprintf(stderr, "%5u: %s\n", i, isa::disassemble(program.insns, i).c_str());
+        if (program.insns[i].opcode == isa::kLddw)
+            ++i;
+    }
+}
+
+std::vector<std::byte> random_bytes(Random& random, std::size_t size) {
+    std::vector<std::byte> bytes(size);
+    for (std::byte& one : bytes)
+        one = static_cast<std::byte>(random.one_in(3) ? random.below(8) : random.next());
+    return bytes;
+}
+
+std::vector<std::byte> random_packet(Random& random) {
+    static constexpr std::uint32_t kSizes[] = {14, 15, 20, 33, 34, 42, 54, 60, 64, 90, 128, 1500};
+    return random_bytes(random, random.one_in(3) ? 14 + random.below(150)
+                                                 : kSizes[random.below(std::size(kSizes))]);
+}
+
+/// False, with a report, if a run left the proof.
+bool inside(const Program& program, const verifier::Follower& follower, const exec::Trap& trap,
+            Totals& totals, std::uint64_t seed) {
+    totals.compared += follower.compared();
+    std::string what = follower.violation();
+    if (what.empty() && trap && trap.kind != exec::TrapKind::OutOfFuel)
+        what = "instruction " + std::to_string(trap.insn) + ": " + exec::describe(trap);
+    if (what.empty())
+        return true;
+    std::fprintf(stderr, "%s, seed %" PRIu64 ": %s\n", program.name.c_str(), seed, what.c_str());
+    print(program);
+    return false;
+}
+
+bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
+    const auto program = program_of(test::make_program(seed));
+    ++totals.programs;
+    spec::MapDef def;
+    def.name = "memory";
+    def.kind = spec::MapKind::Array;
+    def.key_size = 4;
+    def.value_size = test::kValueBytes;
+    def.max_entries = 1;
+    const std::array maps{verifier::MapView{.def = &def}};
+    const verifier::Report report =
+        verifier::verify(*program, maps, {.keep_certificate = true});
+    if (report.outcome != verifier::Outcome::Accepted) {
+        if (!report.findings.empty() && report.findings[0].code == "V900") {
+            ++totals.checker_disagrees;
+            std::fprintf(stderr, "seed %" PRIu64 ": %s\n", seed, report.findings[0].message.c_str());
+        }
+        return true;
+    }
+    ++totals.accepted;
+    Random random(seed);
+    std::vector<std::byte> value(def.value_size);
+    exec::MapSlot slot{.def = &def,
+                       .values = value.data(),
+                       .stride = def.value_size,
+                       .direct_size = def.value_size};
+    const std::array slots{slot};
+    const auto code = interp::Code::compile(
+        program,
+        {.maps = slots, .helpers = &helpers::table(), .zero_uninitialised_stack = true},
+        interp::Mode::Traced);
+    SKEP_CHECK(code.has_value());
+    test::QuietHost host;
+    exec::Context context(*spec::find_context(spec::ProgramType::Xdp));
+    for (std::uint64_t i = 0; i < runs; ++i) {
+        const auto bytes = random_bytes(random, value.size());
+        std::ranges::copy(bytes, value.begin());
+        context.reset();
+        SKEP_CHECK(context.set_packet(random_packet(random)).has_value());
+        exec::RunContext run;
+        run.host = &host;
+        run.context = &context;
+        const auto follower = report.certificate->follow();
+        run.observer = follower.get();
+        const interp::RunOutcome outcome = (*code)->run(run, 1'000'000);
+        if (!inside(*program, *follower, outcome.trap, totals, seed))
+            return false;
+    }
+    return true;
+}
+
+bool run_object(const std::string& path, const Settings& settings, Totals& totals) {
+    const auto bytes = read_file(path);
+    if (!bytes) {
+        std::fprintf(stderr, "%s\n", bytes.error().to_string().c_str());
+        return false;
+    }
+    const auto object = object::open(*bytes, {});
+    if (!object) {
+        std::fprintf(stderr, "%s: %s\n", path.c_str(), object.error().to_string().c_str());
+        return true;
+    }
+    std::vector<verifier::MapView> maps;
+    for (const object::ObjectMap& map : object->maps)
+        maps.push_back({.def = &map.def,
+                        .constants = map.frozen ? Bytes(map.contents) : Bytes{}});
+    bool all = true;
+    for (const auto& program : object->programs) {
+        ++totals.programs;
+        const auto report = verifier::verify(*program, maps, {.keep_certificate = true});
+        if (report.outcome != verifier::Outcome::Accepted)
+            continue;
+        ++totals.accepted;
+        runtime::LoadOptions options{.engine = runtime::Engine::Traced,
+                                     .fuel = 2'000'000,
+                                     .zero_uninitialised_stack = true};
+        options.host.fixed_time_ns = 1'000'000'000;
+        options.host.random_seed = settings.seed;
+        const std::array names{program->name};
+        const auto loaded = runtime::Runtime::load(*object, options, names);
+        if (!loaded)
+            continue;
+        const auto ready = (*loaded)->program(program->name);
+        const auto* layout = spec::find_context(program->type);
+        if (!ready || layout == nullptr)
+            continue;
+        Random random(settings.seed);
+        exec::Context context(*layout, layout->size == 0 ? 256U : 0U);
+        for (std::uint64_t i = 0; i < settings.runs; ++i) {
+            context.reset();
+            std::ranges::copy(random_bytes(random, context.bytes().size()),
+                              context.bytes().begin());
+            (void)context.set_packet(random_packet(random));
+            const auto follower = report.certificate->follow();
+            const auto outcome = ready->run(context, 0, follower.get());
+            if (!inside(*program, *follower, outcome.trap, totals, settings.seed)) {
+                std::fprintf(stderr, "in %s\n", path.c_str());
+                all = false;
+                break;
+            }
+        }
+    }
+    return all;
+}
+
+std::optional<Settings> settings_of(std::span<char*> arguments) {
+    Settings settings;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string name = arguments[i];
+        if (!name.starts_with("--")) {
+            settings.objects.push_back(name);
+            continue;
+        }
+        if (++i == arguments.size())
+            return std::nullopt;
+        const std::uint64_t value = std::strtoull(arguments[i], nullptr, 0);
+        if (name == "--programs")
+            settings.programs = value;
+        else if (name == "--seed")
+            settings.seed = value;
+        else if (name == "--runs")
+            settings.runs = value;
+        else
+            return std::nullopt;
+    }
+    return settings;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto settings = settings_of(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
+    if (!settings) {
+        std::fprintf(stderr, "usage: containment [--programs N] [--seed S] [--runs N] [OBJECT...]\n");
+        return 2;
+    }
+    Totals totals;
+    bool all = true;
+    for (const std::string& path : settings->objects)
+        all = run_object(path, *settings, totals) && all;
+    for (std::uint64_t i = 0; settings->objects.empty() && i < settings->programs && all; ++i)
+        all = run_generated(settings->seed * 1'000'003 + i, settings->runs, totals);
+    std::printf("%" PRIu64 " programs, %" PRIu64 " accepted, %" PRIu64
+                " instructions compared, %s; the checker disagreed %" PRIu64 " times\n",
+                totals.programs, totals.accepted, totals.compared,
+                all ? "none outside the proof" : "SOMETHING OUTSIDE THE PROOF",
+                totals.checker_disagrees);
+    return all && totals.checker_disagrees == 0 ? 0 : 1;
+}
