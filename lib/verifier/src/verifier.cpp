@@ -63,7 +63,14 @@ private:
         walker_.stepper().count_rounds(false);
         const std::uint64_t before = report_.statistics.visited;
         limit_ = before + options_.max_visits;
-        bool proved = joined(*start);
+        const auto certified = [&](bool kept) {
+            if (!kept)
+                return false;
+            if (check(walker_, kept_, *start, root_, report_.statistics.checked))
+                return true;
+            return refuse(pc, "V900", "internal: the checker does not agree");
+        };
+        bool proved = certified(joined(*start));
         const auto again = [&](auto attempt) {
             if (proved || report_.outcome == Outcome::Unsupported)
                 return;
@@ -71,7 +78,7 @@ private:
             states_ = 0;
             const auto lost = std::exchange(report_.findings, {});
             report_.statistics.visited = before;
-            proved = attempt();
+            proved = certified(attempt());
             // Where an attempt took too long, what the one before it lacked says more.
             if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
@@ -89,11 +96,6 @@ private:
                 report_.statistics.path_mode = true;
                 return by_paths(*start);
             });
-        if (proved && !check(walker_, kept_, *start, root_, report_.statistics.checked)) {
-            report_.findings.push_back(
-                {.code = "V900", .message = "internal: the checker does not agree"});
-            proved = false;
-        }
         for (const auto& [point, states] : kept_)
             report_.statistics.states += states.size();
         if (pc == 0 && options_.keep_certificate) {
