@@ -106,12 +106,12 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
     def.value_size = test::kValueBytes;
     def.max_entries = 1;
     const std::array maps{verifier::MapView{.def = &def}};
-    const verifier::Report report =
-        verifier::verify(*program, maps, {.keep_certificate = true});
+    const verifier::Report report = verifier::verify(*program, maps, {.keep_certificate = true});
     if (report.outcome != verifier::Outcome::Accepted) {
         if (!report.findings.empty() && report.findings[0].code == "V900") {
             ++totals.checker_disagrees;
-            std::fprintf(stderr, "seed %" PRIu64 ": %s\n", seed, report.findings[0].message.c_str());
+            std::fprintf(stderr, "seed %" PRIu64 ": %s\n", seed,
+                         report.findings[0].message.c_str());
         }
         return true;
     }
@@ -124,8 +124,7 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
                        .direct_size = def.value_size};
     const std::array slots{slot};
     const auto code = interp::Code::compile(
-        program,
-        {.maps = slots, .helpers = &helpers::table(), .zero_uninitialised_stack = true},
+        program, {.maps = slots, .helpers = &helpers::table(), .zero_uninitialised_stack = true},
         interp::Mode::Traced);
     SKEP_CHECK(code.has_value());
     test::QuietHost host;
@@ -160,8 +159,7 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
     }
     std::vector<verifier::MapView> maps;
     for (const object::ObjectMap& map : object->maps)
-        maps.push_back({.def = &map.def,
-                        .constants = map.frozen ? Bytes(map.contents) : Bytes{}});
+        maps.push_back({.def = &map.def, .constants = map.frozen ? Bytes(map.contents) : Bytes{}});
     bool all = true;
     for (const auto& program : object->programs) {
         ++totals.programs;
@@ -169,9 +167,8 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
         if (report.outcome != verifier::Outcome::Accepted)
             continue;
         ++totals.accepted;
-        runtime::LoadOptions options{.engine = runtime::Engine::Traced,
-                                     .fuel = 2'000'000,
-                                     .zero_uninitialised_stack = true};
+        runtime::LoadOptions options{
+            .engine = runtime::Engine::Traced, .fuel = 2'000'000, .zero_uninitialised_stack = true};
         options.host.fixed_time_ns = 1'000'000'000;
         options.host.random_seed = settings.seed;
         const std::array names{program->name};
@@ -229,7 +226,8 @@ std::optional<Settings> settings_of(std::span<char*> arguments) {
 int main(int argc, char** argv) {
     const auto settings = settings_of(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
     if (!settings) {
-        std::fprintf(stderr, "usage: containment [--programs N] [--seed S] [--runs N] [OBJECT...]\n");
+        std::fprintf(stderr,
+                     "usage: containment [--programs N] [--seed S] [--runs N] [OBJECT...]\n");
         return 2;
     }
     Totals totals;

@@ -72,9 +72,9 @@ private:
         code_.push_back({.imm = static_cast<std::int32_t>(value >> 32)});
     }
     std::int32_t constant() {
-        static constexpr std::int32_t kEdges[] = {0,  1,   -1,  2,    7,    8,    15,        16,
-                                                  31, 63,  64,  127,  128,  255,  256,       1500,
-                                                  -8, -64, -16, 4096, 0xff, 1024, INT32_MAX, INT32_MIN};
+        static constexpr std::int32_t kEdges[] = {
+            0,   1,   -1,  2,    7,  8,   15,  16,   31,   63,   64,        127,
+            128, 255, 256, 1500, -8, -64, -16, 4096, 0xff, 1024, INT32_MAX, INT32_MIN};
         switch (random_.below(4)) {
         case 0:
             return static_cast<std::int32_t>(random_.next());
@@ -92,8 +92,8 @@ private:
         const bool wide = !random_.one_in(3);
         const auto cls = static_cast<std::uint8_t>(wide ? isa::kAlu64 : isa::kAlu);
         const bool from_register = random_.one_in(2) && op != 0x80 && op != 0xd0;
-        Insn insn{.opcode = static_cast<std::uint8_t>(cls | op |
-                                                      (from_register ? isa::kX : isa::kK)),
+        Insn insn{.opcode =
+                      static_cast<std::uint8_t>(cls | op | (from_register ? isa::kX : isa::kK)),
                   .dst = dst};
         if (op == 0xd0) {
             static constexpr std::int32_t kWidths[] = {16, 32, 64};
@@ -123,8 +123,8 @@ private:
     /// A jump over what follows; land() says where it goes.
     std::size_t jump() {
         const bool from_register = random_.one_in(3);
-        Insn insn{.opcode = static_cast<std::uint8_t>(comparison() |
-                                                      (from_register ? isa::kX : isa::kK)),
+        Insn insn{.opcode =
+                      static_cast<std::uint8_t>(comparison() | (from_register ? isa::kX : isa::kK)),
                   .dst = number()};
         if (from_register)
             insn.src = number();
@@ -138,7 +138,8 @@ private:
     }
     /// if dst OP imm, over what follows.
     std::size_t unless(std::uint8_t op, std::uint8_t dst, std::int32_t imm) {
-        code_.push_back({.opcode = static_cast<std::uint8_t>(op | isa::kJmp), .dst = dst, .imm = imm});
+        code_.push_back(
+            {.opcode = static_cast<std::uint8_t>(op | isa::kJmp), .dst = dst, .imm = imm});
         return code_.size() - 1;
     }
     static std::int32_t bytes_of(std::uint8_t size) {
@@ -155,15 +156,15 @@ private:
             break;
         case 1:
             if (width == isa::kW || width == isa::kDw) {
-                static constexpr std::int32_t kAtomics[] = {0x00, 0x01, 0x40, 0x41, 0x50, 0x51,
-                                                            0xa0, 0xa1, 0xe1, 0xf1};
+                static constexpr std::int32_t kAtomics[] = {0x00, 0x01, 0x40, 0x41, 0x50,
+                                                            0x51, 0xa0, 0xa1, 0xe1, 0xf1};
                 if (base != kPacket && off % 8 == 0 && random_.one_in(3)) {
-                    code_.push_back({.opcode = static_cast<std::uint8_t>(isa::kStx | width |
-                                                                         isa::kAtomic),
-                                     .dst = base,
-                                     .src = number(),
-                                     .off = off,
-                                     .imm = kAtomics[random_.below(std::size(kAtomics))]});
+                    code_.push_back(
+                        {.opcode = static_cast<std::uint8_t>(isa::kStx | width | isa::kAtomic),
+                         .dst = base,
+                         .src = number(),
+                         .off = off,
+                         .imm = kAtomics[random_.below(std::size(kAtomics))]});
                     break;
                 }
             }
@@ -241,8 +242,8 @@ private:
         const std::uint8_t width = size();
         const std::int32_t bytes = bytes_of(width);
         const auto slots = static_cast<std::uint32_t>(40 / bytes);
-        const auto off =
-            static_cast<std::int16_t>(-64 + static_cast<std::int32_t>(random_.below(slots)) * bytes);
+        const auto off = static_cast<std::int16_t>(
+            -64 + static_cast<std::int32_t>(random_.below(slots)) * bytes);
         if (random_.one_in(2))
             store(width, 10, off, number());
         else

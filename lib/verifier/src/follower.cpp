@@ -157,8 +157,8 @@ private:
 
     [[nodiscard]] bool holds(const PacketBound& bound) const {
         const exec::Packet& packet = moment_.context->packet();
-        const auto size = bound.region == Region::Meta ? packet.data - packet.meta
-                                                       : packet.end - packet.data;
+        const auto size =
+            bound.region == Region::Meta ? packet.data - packet.meta : packet.end - packet.data;
         const auto needed = known(bound.sym, bound.c);
         return !needed || static_cast<i64>(*needed) <= size;
     }

@@ -184,7 +184,7 @@ bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
             continue;
         if (regs[reg].kind == Kind::Uninit)
             return stepper_.fail(pc, "V301",
-                             fmt::format("r{} is read, but was never written", reg));
+                                 fmt::format("r{} is read, but was never written", reg));
     }
     if (auto taken = stepper_.branch(now.state, pc, true))
         next.push_back({*std::move(taken), target(pc)});

@@ -195,8 +195,8 @@ Fact join(const Fact& a, const Fact& b) noexcept {
     for (unsigned i = 0; i < b.hole_count; ++i)
         if (!a.contains(b.holes[i]))
             add_hole(fact, b.holes[i]);
-    // Where an operand could be reduced further, so could the result: then it would not seem to hold
-    // the operand.
+    // Where an operand could be reduced further, so could the result: then it would not seem to
+    // hold the operand.
     const Fact best = reduced(fact);
     return within(a, best) && within(b, best) ? best : fact;
 }

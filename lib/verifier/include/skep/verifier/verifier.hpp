@@ -40,7 +40,7 @@ struct MapView {
 struct Options {
     std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
     std::uint64_t max_states = 200'000;   ///< states that may be kept
-    bool keep_certificate = false; ///< for Report::certificate
+    bool keep_certificate = false;        ///< for Report::certificate
 };
 
 struct Statistics {
@@ -59,9 +59,9 @@ struct Report {
 };
 
 /// Proves that a program neither reads nor writes what is not its own, never reads a register that
-/// was not written (of the stack it may, as in Linux: hosts must zero it), keeps the contracts of helpers, gives back what it took, and ends. `maps` are the
-/// object's, by the index that the program's instructions name. Any instructions are taken.
-/// Thread-safe.
+/// was not written (of the stack it may, as in Linux: hosts must zero it), keeps the contracts of
+/// helpers, gives back what it took, and ends. `maps` are the object's, by the index that the
+/// program's instructions name. Any instructions are taken. Thread-safe.
 [[nodiscard]] Report verify(const Program& program, std::span<const MapView> maps,
                             const Options& options = {});
 
