@@ -40,8 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         *program, views, {.max_visits = 20'000, .max_states = 5'000, .keep_certificate = true});
     SKEP_CHECK((report.outcome == verifier::Outcome::Accepted) == report.findings.empty());
     SKEP_CHECK(report.findings.empty() || !report.findings[0].message.starts_with("internal"));
-    if (report.outcome != verifier::Outcome::Accepted ||
-        program->type == spec::ProgramType::Kprobe)
+    if (report.outcome != verifier::Outcome::Accepted || program->type == spec::ProgramType::Kprobe)
         return 0;
     std::array<std::byte, 64> value{};
     const std::array slots{exec::MapSlot{.def = &def,

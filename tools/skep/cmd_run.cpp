@@ -34,6 +34,7 @@ struct Options {
     std::optional<std::uint32_t> pid;
     bool map_dump = false;
     bool zero_stack = false;
+    bool checked = false;
 };
 
 /// A program ready to run and what belongs to it.
@@ -138,7 +139,9 @@ bool by_capture(const Options& options) {
 }
 
 runtime::LoadOptions load_options(const Options& options, Events* events) {
-    runtime::LoadOptions load{.cpus = std::max(options.cpus, options.cpu + 1),
+    runtime::LoadOptions load{.engine = options.checked ? runtime::Engine::Checked
+                                                        : runtime::Engine::Verified,
+                              .cpus = std::max(options.cpus, options.cpu + 1),
                               .fuel = options.fuel,
                               .zero_uninitialised_stack = options.zero_stack};
     load.host.fixed_time_ns = options.time;
@@ -250,7 +253,8 @@ Json result_to_json(const Session& session, const runtime::RunResult& result) {
     }
     json["retval"] = result.retval;
     json["verdict"] = runtime::verdict_name(program.type, result.retval);
-    json["instructions"] = result.instructions;
+    if (result.instructions != 0) // The checked interpreter counts.
+        json["instructions"] = result.instructions;
     return json;
 }
 
@@ -347,10 +351,13 @@ void add_options(CLI::App& verb, Options& options) {
     verb.add_option("--time", options.time, "Let the clock stand still at this nanosecond");
     verb.add_option("--pid", options.pid, "The process that the program sees");
     verb.add_option("--comm", options.comm, "The name of that process");
-    verb.add_option("--fuel", options.fuel, "Instructions that a run may take")
+    verb.add_option("--fuel", options.fuel, "With --checked: instructions that a run may take")
         ->capture_default_str();
+    auto* checked = verb.add_flag("--checked", options.checked,
+                                  "Do not verify: run in the interpreter that checks every access");
     verb.add_flag("--zero-stack", options.zero_stack,
-                  "Read unwritten stack bytes as 0 instead of trapping");
+                  "With --checked: read unwritten stack bytes as 0 instead of trapping")
+        ->needs(checked);
 }
 
 } // namespace
@@ -362,7 +369,8 @@ void add_run(Cli& cli) {
     add_options(verb, *options);
     cli.on(verb, [options](const Console& console) -> Result<Exit> {
         Session session = SKEP_TRY(open_session(console, *options));
-        console.note("not verified: running in the checked interpreter");
+        if (options->checked)
+            console.note("not verified: running in the checked interpreter");
         if (options->pcap.empty() && !options->write_pcapng.empty())
             return fail(ErrorCode::Invalid, "--write-pcapng needs --pcap");
         if (options->pcap.empty())

@@ -1,67 +1,19 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <chrono>
 #include <fmt/format.h>
-#include <set>
 
 #include "cli.hpp"
 #include "disassembly.hpp"
 #include "input_file.hpp"
-#include "skep/btf/btf.hpp"
 #include "skep/runtime/verdict.hpp"
+#include "skep/runtime/verify.hpp"
 #include "skep/verifier/verifier.hpp"
 
 namespace skep::tool {
 namespace {
 
-using btf::Kind;
 using verifier::Outcome;
-
-/// Whether a type holds what only helpers may touch: locks, timers, lists, kernel pointers.
-bool has_special_fields(const btf::Btf& types, std::uint32_t id, std::set<std::uint32_t>& seen) {
-    static constexpr std::array kSpecial{
-        "bpf_spin_lock", "bpf_res_spin_lock", "bpf_timer",   "bpf_wq",      "bpf_task_work",
-        "bpf_list_head", "bpf_list_node",     "bpf_rb_root", "bpf_rb_node", "bpf_refcount"};
-    id = types.strip(id);
-    if (!seen.insert(id).second)
-        return false;
-    switch (types.kind(id)) {
-    case Kind::Array:
-        return has_special_fields(types, types.array(id).element, seen);
-    case Kind::Struct:
-    case Kind::Union:
-        if (std::ranges::find(kSpecial, types.name(id)) != kSpecial.end())
-            return true;
-        for (std::uint32_t i = 0; i < types.type(id).vlen; ++i)
-            if (has_special_fields(types, types.member(id, i).type, seen))
-                return true;
-        return false;
-    case Kind::Datasec:
-        for (std::uint32_t i = 0; i < types.type(id).vlen; ++i)
-            if (has_special_fields(types, types.target(types.section_variable(id, i).type), seen))
-                return true;
-        return false;
-    case Kind::Ptr: // A kernel pointer has a type tag.
-        return types.kind(types.target(id)) == Kind::TypeTag;
-    default:
-        return false;
-    }
-}
-
-std::vector<verifier::MapView> views(const object::Object& object) {
-    std::vector<verifier::MapView> maps;
-    for (const object::ObjectMap& map : object.maps) {
-        verifier::MapView view{.def = &map.def};
-        if (map.frozen)
-            view.constants = map.contents;
-        std::set<std::uint32_t> seen;
-        if (object.btf != nullptr && map.def.value_type != 0)
-            view.special_fields = has_special_fields(*object.btf, map.def.value_type, seen);
-        maps.push_back(view);
-    }
-    return maps;
-}
 
 const char* name(Outcome outcome) {
     switch (outcome) {
@@ -81,7 +33,7 @@ struct Judged {
 };
 
 Judged judge(const object::Object& object, const Program& program) {
-    const auto maps = views(object);
+    const auto maps = runtime::map_views(object);
     const auto start = std::chrono::steady_clock::now();
     Judged judged{.report = verifier::verify(program, maps)};
     judged.milliseconds =

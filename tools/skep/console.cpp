@@ -94,6 +94,8 @@ Exit exit_of(ErrorCode code) noexcept {
     case ErrorCode::Permission:
     case ErrorCode::Environment:
         return Exit::Environment;
+    case ErrorCode::Rejected:
+        return Exit::No;
     }
     return Exit::Internal;
 }
@@ -116,6 +118,8 @@ std::string_view code_name(ErrorCode code) noexcept {
         return "environment";
     case ErrorCode::Io:
         return "io";
+    case ErrorCode::Rejected:
+        return "rejected";
     }
     return "internal";
 }

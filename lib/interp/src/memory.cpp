@@ -313,8 +313,10 @@ bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
 void Machine::open_frame(bool checked) noexcept {
     Frame& opened = frame();
     opened.may_goto = std::uint64_t{8} << 20; // BPF_MAX_LOOPS
-    if (!checked)
+    if (!checked) {
+        opened.stack.fill(std::byte{0}); // The verifier lets programs read what they did not write.
         return;
+    }
     if (!code->zero_stack) {
         opened.written.fill(0);
         return;

@@ -1,6 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 #include "skep/runtime/runtime.hpp"
+#include "skep/runtime/verify.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -63,9 +64,11 @@ Result<void> Runtime::State::compile(std::size_t index) {
     LoadedProgram::State& loaded = programs[index];
     if (loaded.code != nullptr)
         return {};
-    const auto mode = options.engine == Engine::Checked     ? interp::Mode::Checked
-                      : options.engine == Engine::Unchecked ? interp::Mode::Unchecked
-                                                            : interp::Mode::Traced;
+    if (options.engine == Engine::Verified)
+        SKEP_TRY(prove(*loaded.program, map_views(object)));
+    const auto mode = options.engine == Engine::Checked  ? interp::Mode::Checked
+                      : options.engine == Engine::Traced ? interp::Mode::Traced
+                                                         : interp::Mode::Unchecked;
     auto code = interp::Code::compile(
         loaded.program,
         {.maps = slots,

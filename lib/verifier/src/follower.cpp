@@ -187,29 +187,18 @@ public:
             return;
         above_ = 0;
         std::vector<State> states;
+        why_ = "no state of the proof leads here";
         if (now_.empty()) {
-            add_kept(states, {.pc = 0});
+            add_kept(states, {.pc = 0}, moment);
         } else if (calls_by_contract() && moment.frames.size() > now_.front().frames.size()) {
             above_ = now_.front().frames.size(); // It has a proof of its own.
             return;
         } else {
             advance(moment, states);
         }
-        std::string why = "no state of the proof leads here";
-        std::erase_if(states, [&](const State& state) {
-            if (state.frames.size() != moment.frames.size())
-                return true;
-            std::string outside = Membership(state, walker_.symbols(), moment).why_not();
-            if (outside.empty())
-                return false;
-            why = std::move(outside);
-            return true;
-        });
         ++compared_;
         if (states.empty())
-            violation_ = fmt::format("instruction {}: {}", moment.insn, why);
-        if (states.size() > kMaxCandidates)
-            states.resize(kMaxCandidates);
+            violation_ = fmt::format("instruction {}: {}", moment.insn, why_);
         now_ = std::move(states);
         pc_ = moment.insn;
     }
@@ -222,11 +211,23 @@ private:
                    nullptr;
     }
 
-    void add_kept(std::vector<State>& states, const Point& point) {
+    bool holds(const State& state, const exec::Moment& moment) {
+        if (state.frames.size() != moment.frames.size())
+            return false;
+        std::string outside = Membership(state, walker_.symbols(), moment).why_not();
+        if (outside.empty())
+            return true;
+        why_ = std::move(outside);
+        return false;
+    }
+
+    /// Those of a point that the moment is a member of.
+    void add_kept(std::vector<State>& states, const Point& point, const exec::Moment& moment) {
         const auto found = proof_.find(point);
         if (found != proof_.end())
             for (const Kept& kept : found->second)
-                states.push_back(kept.state);
+                if (states.size() < kMaxCandidates && holds(kept.state, moment))
+                    states.push_back(kept.state);
     }
 
     void advance(const exec::Moment& moment, std::vector<State>& states) {
@@ -248,7 +249,7 @@ private:
             const ControlFlow& flow = walker_.flow();
             if (flow.blocks[flow.block_of[after]].begin != after &&
                 !walker_.stepper().calls_back(after)) {
-                if (after == moment.insn)
+                if (after == moment.insn && holds(now.state, moment))
                     states.push_back(std::move(now.state));
                 return;
             }
@@ -261,7 +262,8 @@ private:
             if (arrival.pc != moment.insn && !round_ends)
                 continue;
             if (!arrival.by_contract && !walker_.is_meeting(arrival.pc)) {
-                states.push_back(std::move(arrival.state));
+                if (holds(arrival.state, moment))
+                    states.push_back(std::move(arrival.state));
                 continue;
             }
             const Point point = point_of(arrival.state, arrival.pc);
@@ -269,20 +271,20 @@ private:
                 continue;
             seen.push_back(point);
             if (!round_ends) {
-                add_kept(states, point);
+                add_kept(states, point, moment);
                 continue;
             }
             // The call of a callback is not seen again between its rounds.
-            std::vector<State> calls;
-            add_kept(calls, point);
-            for (const State& call : calls)
-                step(call, arrival.pc, moment, states, seen);
+            if (const auto calls = proof_.find(point); calls != proof_.end())
+                for (const Kept& kept : calls->second)
+                    step(kept.state, arrival.pc, moment, states, seen);
         }
     }
 
     Walker& walker_;
     const Proof& proof_;
     std::vector<State> now_; ///< those of the proof that the last moment was a member of
+    std::string why_;
     u32 pc_ = 0;
     std::size_t above_ = 0; ///< frames below a function that is called by contract
     bool ended_ = false;

@@ -350,6 +350,7 @@ private:
                 if (over_budget(group.point.pc))
                     return false;
                 std::vector<u32> targets;
+                targets.reserve(arrivals.size());
                 for (Arrival& arrival : arrivals)
                     targets.push_back(arrive(std::move(arrival), group.place));
                 kept_[group.point][index].targets = std::move(targets);

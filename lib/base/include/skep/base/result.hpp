@@ -19,6 +19,7 @@ enum class ErrorCode : std::uint8_t {
     Permission,  ///< the operating system refused
     Environment, ///< a tool, a file or a feature of this machine is missing
     Io,          ///< reading or writing failed
+    Rejected,    ///< a program was not proved safe
 };
 
 /// Where in the input the failure was found. Empty members mean "not known".
@@ -29,8 +30,8 @@ struct Place {
     std::int64_t instruction = -1; ///< index of an instruction, counted in 8-byte slots
 };
 
-/// A failure of input or of the operating system; never a bug of skep, never a verdict.
-/// The message says what was found and what was expected; `place` says where.
+/// A failure of input or of the operating system, or a program that may not run; never a bug of
+/// skep. The message says what was found and what was expected; `place` says where.
 struct Error {
     ErrorCode code = ErrorCode::Malformed;
     std::string message;

@@ -23,8 +23,9 @@ namespace skep::runtime {
 
 /// Which engine runs a program.
 enum class Engine : std::uint8_t {
+    Verified,  ///< interpreter without checks, for programs that the verifier accepts
     Checked,   ///< interpreter that proves every access at run time; for programs not verified
-    Unchecked, ///< interpreter without checks: only for verified programs and benchmarks
+    Unchecked, ///< as Verified, but nothing is verified: only for benchmarks of known programs
     Traced,    ///< the checked interpreter, which shows every instruction to an observer
 };
 
@@ -42,7 +43,7 @@ struct HostOptions {
 };
 
 struct LoadOptions {
-    Engine engine = Engine::Checked;
+    Engine engine = Engine::Verified;
     std::uint32_t cpus = 1; ///< slots of per-CPU maps
     HostOptions host;
     /// What programs may call; must outlive the Runtime. Default: the helpers of lib/helpers.
@@ -87,7 +88,8 @@ public:
     /// Creates the maps, fills them, and makes ready the programs named in `programs`; if none is
     /// named, those that are to be autoloaded. Programs that the object's prog arrays list come
     /// along. Fails if a program that was named, or any that is to be autoloaded, cannot be run
-    /// (malformed, or calls a helper that is not there); the error's place names the program.
+    /// (malformed, calls a helper that is not there, or is not proved safe: Rejected, or
+    /// Unsupported where the verifier cannot tell); the error's place names the program.
     static Result<std::unique_ptr<Runtime>> load(const object::Object& object,
                                                  const LoadOptions& options = {},
                                                  std::span<const std::string> programs = {});
