@@ -16,13 +16,13 @@
 
 #include "generator.hpp"
 #include "program_generator.hpp"
+#include "program_text.hpp"
 #include "quiet_host.hpp"
 
 #include "skep/base/check.hpp"
 #include "skep/base/file.hpp"
 #include "skep/helpers/helpers.hpp"
 #include "skep/interp/interp.hpp"
-#include "skep/isa/decode.hpp"
 #include "skep/isa/disassemble.hpp"
 #include "skep/object/object.hpp"
 #include "skep/runtime/runtime.hpp"
@@ -46,20 +46,6 @@ struct Totals {
     std::uint64_t compared = 0;
     std::uint64_t checker_disagrees = 0;
 };
-
-std::shared_ptr<const Program> program_of(std::vector<isa::Insn> code) {
-    auto made = std::make_shared<Program>();
-    made->name = "generated";
-    made->type = spec::ProgramType::Xdp;
-    made->license = "GPL";
-    made->insns = std::move(code);
-    const auto starts = isa::function_starts(made->insns);
-    for (std::size_t i = 0; i < starts.size(); ++i) {
-        const std::size_t end = i + 1 < starts.size() ? starts[i + 1] : made->insns.size();
-        made->subprograms.push_back({.start = starts[i], .end = static_cast<std::uint32_t>(end)});
-    }
-    return made;
-}
 
 void print(const Program& program) {
     for (std::uint32_t i = 0; i < program.insns.size(); ++i) {
@@ -97,7 +83,7 @@ bool inside(const Program& program, const verifier::Follower& follower, const ex
 }
 
 bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
-    const auto program = program_of(test::make_program(seed));
+    const auto program = test::program_of(test::make_program(seed));
     ++totals.programs;
     spec::MapDef def;
     def.name = "memory";

@@ -9,11 +9,11 @@
 
 #include "generator.hpp"
 #include "kernel_bpf.hpp"
+#include "program_text.hpp"
 #include "quiet_host.hpp"
 
 #include "skep/base/check.hpp"
 #include "skep/exec/trap.hpp"
-#include "skep/isa/decode.hpp"
 #include "skep/spec/context.hpp"
 #include "skep/spec/map_def.hpp"
 
@@ -21,19 +21,6 @@ namespace skep::test {
 namespace {
 
 constexpr std::size_t kFrame = 64;
-
-std::shared_ptr<const Program> program_of(const std::vector<isa::Insn>& code) {
-    auto made = std::make_shared<Program>();
-    made->name = "sequence";
-    made->type = spec::ProgramType::Xdp;
-    made->insns = code;
-    const auto starts = isa::function_starts(made->insns);
-    for (std::size_t i = 0; i < starts.size(); ++i) {
-        const std::size_t end = i + 1 < starts.size() ? starts[i + 1] : code.size();
-        made->subprograms.push_back({.start = starts[i], .end = static_cast<std::uint32_t>(end)});
-    }
-    return made;
-}
 
 spec::MapDef map_def(std::size_t size) {
     spec::MapDef def;

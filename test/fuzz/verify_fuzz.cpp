@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "program_text.hpp"
 #include "quiet_host.hpp"
 
 #include "skep/base/check.hpp"
@@ -22,16 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto bytes = std::as_bytes(std::span(data + 1, (size - 1) / 8 * 8));
     auto insns = isa::decode(bytes);
     SKEP_CHECK(insns.has_value());
-    auto program = std::make_shared<Program>();
-    program->name = "fuzzed";
-    program->license = "GPL";
-    program->type = (data[0] & 1) == 0   ? spec::ProgramType::Xdp
-                    : (data[0] & 2) == 0 ? spec::ProgramType::SchedCls
-                                         : spec::ProgramType::Kprobe;
-    program->insns = *std::move(insns);
-    for (const std::uint32_t start : isa::function_starts(program->insns))
-        program->subprograms.push_back(
-            {.start = start, .end = static_cast<std::uint32_t>(program->insns.size())});
+    const auto type = (data[0] & 1) == 0   ? spec::ProgramType::Xdp
+                      : (data[0] & 2) == 0 ? spec::ProgramType::SchedCls
+                                           : spec::ProgramType::Kprobe;
+    const auto program = test::program_of(*std::move(insns), type);
     spec::MapDef def{
         .kind = spec::MapKind::Array, .key_size = 4, .value_size = 64, .max_entries = 1};
     def.name = "memory";

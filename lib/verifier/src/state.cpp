@@ -109,6 +109,11 @@ Fact State::fact(Sym sym) const {
     return found != facts.end() && found->first == sym ? found->second : Fact{};
 }
 
+bool State::knows(Sym sym) const {
+    const auto found = position(facts, sym);
+    return found != facts.end() && found->first == sym;
+}
+
 void State::set_fact(Sym sym, const Fact& fact) {
     const auto found = position(facts, sym);
     if (found != facts.end() && found->first == sym)
@@ -321,9 +326,7 @@ public:
         for (std::size_t i = 0; i < count_; ++i) {
             const auto [b, a, distance] = bound_[i];
             const Node& node = symbols_[b];
-            if (node.op == Op::Source || (a == b && distance == 0))
-                continue;
-            if (harmless(node, i))
+            if (node.op == Op::Source || harmless(node, i))
                 continue;
             const Node& other = symbols_[a];
             const bool alike = distance == 0 && other.op == node.op && other.width == node.width &&
@@ -358,13 +361,14 @@ private:
         return nullptr;
     }
 
-    /// Of an unknown operand that nothing else refers to, the definition tells nothing that could
-    /// be used later.
+    /// Of an operand of which nothing is known and that nothing else refers to, the definition tells
+    /// nothing that could be used later.
     [[nodiscard]] bool harmless(const Node& node, std::size_t self) const {
         const auto alone = [&](Sym operand) {
             if (operand == 0)
                 return true;
-            if (symbols_[operand].op != Op::Source || find(operand) != nullptr)
+            if (symbols_[operand].op != Op::Source || find(operand) != nullptr ||
+                to_.knows(operand))
                 return false;
             for (std::size_t i = 0; i < count_; ++i)
                 if (i != self && uses(symbols_[bound_[i].b], operand))
@@ -377,7 +381,7 @@ private:
     const State& from_;
     const State& to_;
     const Symbols& symbols_;
-    std::array<Bound, 96> bound_{};
+    std::array<Bound, 192> bound_{};
     std::size_t count_ = 0;
     std::array<std::pair<u32, u32>, 16> instances_{};
     std::size_t instance_count_ = 0;
@@ -423,6 +427,11 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
     if ((a.held_lock == 0) != (b.held_lock == 0) ||
         (a.held_lock != 0 && !matching.instance(a.held_lock - 1, b.held_lock - 1)))
         return false;
+    // A bound of a symbol that only definitions refer to is one of the same symbol.
+    for (const PacketBound& bound : b.bounds)
+        if (matching.sym(bound.sym).second == INT64_MIN &&
+            !matching.number(bound.sym, 0, bound.sym, 0))
+            return false;
     if (!matching.definitions())
         return false;
     for (const PacketBound& bound : b.bounds) {

@@ -145,6 +145,8 @@ struct State {
     [[nodiscard]] const Frame& frame() const { return frames.back(); }
     [[nodiscard]] Fact fact(Sym sym) const;
     void set_fact(Sym sym, const Fact& fact);
+    /// There is a fact of this symbol.
+    [[nodiscard]] bool knows(Sym sym) const;
     /// The bound of a symbol, or nullptr.
     [[nodiscard]] const PacketBound* bound(Region region, Sym sym) const;
     void add_bound(const PacketBound& bound);

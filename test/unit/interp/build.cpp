@@ -5,27 +5,8 @@
 #include "quiet_host.hpp"
 
 #include "skep/base/check.hpp"
-#include "skep/isa/assemble.hpp"
-#include "skep/isa/decode.hpp"
 
 namespace skep::test {
-std::shared_ptr<const Program> program(std::string_view text, spec::ProgramType type) {
-    auto insns = isa::assemble(text);
-    if (!insns)
-        ADD_FAILURE() << insns.error().to_string();
-    SKEP_CHECK(insns.has_value());
-    auto made = std::make_shared<Program>();
-    made->name = "test";
-    made->type = type;
-    made->insns = *std::move(insns);
-    const auto starts = isa::function_starts(made->insns);
-    for (std::size_t i = 0; i < starts.size(); ++i)
-        made->subprograms.push_back({.start = starts[i],
-                                     .end = i + 1 < starts.size()
-                                                ? starts[i + 1]
-                                                : static_cast<std::uint32_t>(made->insns.size())});
-    return made;
-}
 
 Result<std::unique_ptr<const interp::Code>> compile(std::string_view text, const Given& setup) {
     return interp::Code::compile(program(text, setup.type),

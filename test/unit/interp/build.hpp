@@ -9,6 +9,8 @@
 
 #include <gmock/gmock.h>
 
+#include "program_text.hpp"
+
 #include "skep/interp/interp.hpp"
 
 namespace skep::test {
@@ -26,8 +28,6 @@ struct Given {
     void* runtime = nullptr;
 };
 
-std::shared_ptr<const Program> program(std::string_view text,
-                                       spec::ProgramType type = spec::ProgramType::Xdp);
 Result<std::unique_ptr<const interp::Code>> compile(std::string_view text, const Given& setup = {});
 /// Aborts the test if the text does not compile.
 interp::RunOutcome run(std::string_view text, const Given& setup = {});

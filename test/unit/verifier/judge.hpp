@@ -1,0 +1,30 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "program_text.hpp"
+
+#include "skep/verifier/verifier.hpp"
+
+namespace skep::test {
+
+/// "accepted", or the code and the slot of the first finding: "V101 at 3". Map 0 is an array of
+/// 16-byte values.
+inline std::string judge(std::string_view text,
+                         spec::ProgramType type = spec::ProgramType::Xdp) {
+    spec::MapDef def{
+        .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
+    def.name = "values";
+    const std::array maps{verifier::MapView{.def = &def}};
+    const auto tested = program(text, type);
+    const verifier::Report report = verifier::verify(*tested, maps, {.max_visits = 100'000});
+    if (report.outcome == verifier::Outcome::Accepted)
+        return "accepted";
+    const verifier::Finding& first = report.findings.front();
+    return first.code + " at " + std::to_string(first.insn);
+}
+
+} // namespace skep::test

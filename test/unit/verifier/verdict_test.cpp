@@ -1,0 +1,122 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// One obligation each: a program that breaks it, and the nearest one that does not.
+#include <gmock/gmock.h>
+
+#include "judge.hpp"
+
+namespace skep::verifier {
+namespace {
+
+using test::judge;
+
+constexpr const char* kPacket = "r2 = *(u32 *)(r1 +0); r3 = *(u32 *)(r1 +4); r4 = r2; r4 += 8;";
+constexpr const char* kLookup = "*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map[id:0]; call 1;";
+
+std::string with(const char* start, const char* rest) {
+    return std::string(start) + rest;
+}
+
+TEST(verdict, packets_are_read_where_a_test_shows_them) {
+    EXPECT_EQ(judge(with(kPacket, "if r4 > r3 goto pc+1; r0 = *(u64 *)(r2 +0); r0 = 1; exit")),
+              "accepted");
+    EXPECT_EQ(judge(with(kPacket, "if r4 > r3 goto pc+1; r0 = *(u64 *)(r2 +1); r0 = 1; exit")),
+              "V101 at 5");
+    EXPECT_EQ(judge(with(kPacket, "if r4 > r3 goto pc+1; r0 = *(u8 *)(r2 -1); r0 = 1; exit")),
+              "V101 at 5");
+    EXPECT_EQ(judge(with(kPacket, "if r4 >= r3 goto pc+1; r0 = *(u8 *)(r2 +8); r0 = 1; exit")),
+              "accepted");
+}
+
+TEST(verdict, packet_pointers_die_when_the_packet_moves) {
+    const char* move = "r6 = r1; r7 = r2; if r4 > r3 goto pc+4; r2 = 0; call 44; r0 = *(u8 *)(r7 +0);"
+                       "goto pc+0; r0 = 1; exit";
+    EXPECT_EQ(judge(with(kPacket, move)), "V202 at 9");
+}
+
+TEST(verdict, map_values_are_tested_for_null_and_stay_inside) {
+    EXPECT_EQ(judge(with(kLookup, "r0 = *(u8 *)(r0 +0); exit")), "V201 at 6");
+    EXPECT_EQ(judge(with(kLookup, "if r0 == 0 goto pc+1; r0 = *(u64 *)(r0 +8); r0 = 1; exit")),
+              "accepted");
+    EXPECT_EQ(judge(with(kLookup, "if r0 == 0 goto pc+1; r0 = *(u64 *)(r0 +9); r0 = 1; exit")),
+              "V102 at 7");
+    EXPECT_EQ(judge(with(kLookup, "r6 = r0; r6 += 1; r0 = 1; exit")), "V201 at 7");
+}
+
+TEST(verdict, an_index_is_bounded_on_both_sides) {
+    const auto indexed = [](const char* tests) {
+        return with(kLookup, "if r0 == 0 goto end; r6 = r0; call 7; r0 <<= 32; r0 s>>= 32;") +
+               tests + "r6 += r0; r0 = *(u8 *)(r6 +0); end: r0 = 1; exit";
+    };
+    EXPECT_EQ(judge(indexed("if r0 s> 15 goto end; if r0 s< 0 goto end;")), "accepted");
+    EXPECT_EQ(judge(indexed("if r0 s> 15 goto end;")), "V204 at 12");
+    EXPECT_EQ(judge(indexed("if r0 > 15 goto end;")), "accepted");
+    EXPECT_EQ(judge(indexed("if r0 > 16 goto end;")), "V102 at 13");
+    EXPECT_EQ(judge(indexed("r0 &= 15;")), "accepted");
+    EXPECT_EQ(judge(indexed("r0 %= 16;")), "accepted");
+    EXPECT_EQ(judge(indexed("r0 &= 31;")), "V102 at 13");
+}
+
+TEST(verdict, stack_accesses_lie_in_the_frame_and_are_aligned) {
+    EXPECT_EQ(judge("*(u64 *)(r10 -512) = 1; r0 = 1; exit"), "accepted");
+    EXPECT_EQ(judge("*(u64 *)(r10 -520) = 1; r0 = 1; exit"), "V103 at 0");
+    EXPECT_EQ(judge("*(u32 *)(r10 +0) = 1; r0 = 1; exit"), "V103 at 0");
+    EXPECT_EQ(judge("*(u64 *)(r10 -12) = 1; r0 = 1; exit"), "V106 at 0");
+}
+
+TEST(verdict, registers_are_written_before_they_are_read) {
+    EXPECT_EQ(judge("r0 = r3; exit"), "V301 at 0");
+    EXPECT_EQ(judge("exit"), "V301 at 0");
+    EXPECT_EQ(judge("call 7; r0 = r1; exit"), "V301 at 1");
+}
+
+TEST(verdict, pointers_and_numbers_are_not_mixed_up) {
+    EXPECT_EQ(judge("r1 *= 2; r0 = 1; exit"), "V204 at 0");
+    EXPECT_EQ(judge("r2 = 8; r0 = *(u8 *)(r2 +0); exit"), "V202 at 1");
+    EXPECT_EQ(judge("r10 += 1; r0 = 1; exit"), "V100 at 0");
+    // Nobody gets there.
+    EXPECT_EQ(judge("r0 = 1; if r0 == 1 goto pc+1; r10 += 1; exit"), "accepted");
+}
+
+TEST(verdict, contexts_are_accessed_by_field) {
+    EXPECT_EQ(judge("r0 = *(u32 *)(r1 +12); exit"), "accepted");
+    EXPECT_EQ(judge("r0 = *(u32 *)(r1 +2); exit"), "V604 at 0");
+    EXPECT_EQ(judge("*(u32 *)(r1 +0) = r1; r0 = 1; exit"), "V604 at 0");
+}
+
+TEST(verdict, helpers_get_what_they_take) {
+    EXPECT_EQ(judge("call 9999; exit"), "V602 at 0");
+    EXPECT_EQ(judge("r1 = 0; r2 = r10; r2 += -4; call 1; exit"), "V601 at 3");
+    EXPECT_EQ(judge("r1 = r10; r1 += -8; r2 = 0; call 16; r0 = 1; exit",
+                    spec::ProgramType::Kprobe),
+              "V105 at 3");
+}
+
+TEST(verdict, code_that_nobody_reaches_is_refused) {
+    EXPECT_EQ(judge("r0 = 1; exit; r0 = 2; exit"), "V504 at 2");
+}
+
+TEST(verdict, references_are_given_back) {
+    const char* reserve = "r1 = map[id:0]; r2 = 8; r3 = 0; call 131; r0 = 1; exit";
+    EXPECT_EQ(judge(reserve), "V601 at 4"); // An array is no ring buffer.
+}
+
+TEST(verdict, numbers_keep_what_branches_say) {
+    // r0 != 6 here, so it is not 6 there.
+    EXPECT_EQ(judge("call 7; if r0 == 6 goto pc+3; if r0 != 6 goto pc+1; r0 = r9; r0 = 1; exit;"
+                    "r0 = 2; exit"),
+              "V504 at 6");
+    EXPECT_EQ(judge("call 7; if r0 == 6 goto pc+2; if r0 != 6 goto pc+1; r0 = r9; r0 = 1; exit"),
+              "accepted");
+    // Half of a number below 9 is below 5: what was learnt of a half holds for the whole.
+    EXPECT_EQ(judge("call 7; r6 = r0; r0 >>= 1; if r0 > 6 goto pc+4; r7 = r10; r7 += -16; r7 += r6;"
+                    "*(u8 *)(r7 +0) = 1; r0 = 1; exit"),
+              "accepted");
+    EXPECT_EQ(judge("call 7; r6 = r0; r0 >>= 1; if r0 > 8 goto pc+4; r7 = r10; r7 += -16; r7 += r6;"
+                    "*(u8 *)(r7 +0) = 1; r0 = 1; exit"),
+              "V103 at 7");
+}
+
+} // namespace
+} // namespace skep::verifier
