@@ -394,6 +394,8 @@ Log run_all(Home& home, const object::Object& object, const Scenario& scenario) 
 std::unique_ptr<InSkep> in_skep(const object::Object& object, const Scenario& scenario) {
     const std::vector<std::string> programs{scenario.program};
     auto runtime = runtime::Runtime::load(object, {}, programs);
+    if (!runtime && runtime.error().code == ErrorCode::Unsupported) // The verifier cannot tell.
+        runtime = runtime::Runtime::load(object, {.engine = runtime::Engine::Checked}, programs);
     EXPECT_TRUE(runtime) << runtime.error().to_string();
     return runtime ? std::make_unique<InSkep>(*std::move(runtime), scenario.program) : nullptr;
 }

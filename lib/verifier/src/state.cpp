@@ -361,8 +361,8 @@ private:
         return nullptr;
     }
 
-    /// Of an operand of which nothing is known and that nothing else refers to, the definition tells
-    /// nothing that could be used later.
+    /// Of an operand of which nothing is known and that nothing else refers to, the definition
+    /// tells nothing that could be used later.
     [[nodiscard]] bool harmless(const Node& node, std::size_t self) const {
         const auto alone = [&](Sym operand) {
             if (operand == 0)

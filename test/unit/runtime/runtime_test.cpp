@@ -27,6 +27,8 @@ std::shared_ptr<const Program> program(const std::string& name, std::string_view
     return made;
 }
 
+const LoadOptions kChecked{.engine = Engine::Checked};
+
 object::ObjectMap array(const std::string& name, std::uint32_t value_size,
                         std::uint32_t max_entries, MapKind kind = MapKind::Array) {
     return {.def = {.name = name,
@@ -53,7 +55,7 @@ RunResult run(const Runtime& runtime, const std::string& name) {
 TEST(runtime, returns_what_the_program_returns) {
     object::Object object;
     object.programs = {program("main", "r0 = 7\nexit\n")};
-    const auto runtime = Runtime::load(object);
+    const auto runtime = Runtime::load(object, kChecked);
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     const RunResult result = run(**runtime, "main");
     EXPECT_FALSE(result.trap);
@@ -72,6 +74,20 @@ TEST(runtime, internal_maps_hold_the_objects_contents) {
     EXPECT_EQ(run(**runtime, "main").retval, 0x04030201U);
 }
 
+TEST(runtime, loads_only_what_is_proved_safe) {
+    object::Object object;
+    object.programs = {program("main", "r0 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r0 +0)\nexit\n")};
+    const auto runtime = Runtime::load(object);
+    ASSERT_FALSE(runtime);
+    EXPECT_EQ(runtime.error().code, ErrorCode::Rejected);
+    EXPECT_EQ(runtime.error().place.instruction, 1);
+    object.programs = {program("main", "r0 = 2\nexit\n")};
+    const auto safe = Runtime::load(object);
+    ASSERT_TRUE(safe);
+    EXPECT_EQ(run(**safe, "main").retval, 2U);
+    EXPECT_EQ(run(**safe, "main").instructions, 0U); // Nothing is checked, so nothing is counted.
+}
+
 TEST(runtime, a_frozen_map_is_read_only) {
     object::Object object;
     auto data = array(".rodata", 4, 1);
@@ -80,7 +96,7 @@ TEST(runtime, a_frozen_map_is_read_only) {
     object.maps = {data};
     object.programs = {
         program("main", "r1 = map[id:0][0]+0\nr2 = 5\n*(u32 *)(r1 +0) = r2\nr0 = 0\nexit\n")};
-    const auto runtime = Runtime::load(object);
+    const auto runtime = Runtime::load(object, kChecked);
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     EXPECT_EQ(run(**runtime, "main").trap.kind, exec::TrapKind::ReadOnly);
     const std::uint32_t key = 0;
@@ -120,7 +136,7 @@ TEST(runtime, a_tail_call_stays_within_the_program_type) {
 TEST(runtime, the_context_must_fit_the_program) {
     object::Object object;
     object.programs = {program("main", "r0 = *(u32 *)(r1 +150)\nexit\n")};
-    const auto runtime = Runtime::load(object);
+    const auto runtime = Runtime::load(object, kChecked);
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     exec::Context context(**context_of(spec::ProgramType::SchedCls));
     const RunResult result = (*runtime)->program("main")->run(context);
@@ -137,7 +153,7 @@ TEST(runtime, maps_of_maps_are_filled) {
     object.programs = {program("main",
                                "*(u32 *)(r10 -4) = 1\nr2 = r10\nr2 += -4\nr1 = map[id:0]\n"
                                "call 1\nr6 = r0\nr0 = 0\nif r6 == 0 goto pc+1\nr0 = 1\nexit\n")};
-    const auto runtime = Runtime::load(object);
+    const auto runtime = Runtime::load(object, kChecked);
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     EXPECT_EQ(run(**runtime, "main").retval, 1U);
 }
@@ -154,7 +170,7 @@ TEST(runtime, names_the_map_that_cannot_be_made) {
 TEST(runtime, names_the_program_that_calls_a_helper_that_is_not_there) {
     object::Object object;
     object.programs = {program("main", "call 499\nr0 = 0\nexit\n")};
-    const auto runtime = Runtime::load(object);
+    const auto runtime = Runtime::load(object, kChecked);
     ASSERT_FALSE(runtime);
     EXPECT_THAT(runtime.error().to_string(), ::testing::HasSubstr("program \"main\": "));
 }
@@ -185,7 +201,7 @@ TEST(runtime, suggests_the_program_that_was_meant) {
 TEST(runtime, an_endless_program_runs_out_of_fuel) {
     object::Object object;
     object.programs = {program("main", "r0 = 0\ngoto pc-2\nexit\n")};
-    const auto runtime = Runtime::load(object, {.fuel = 1000});
+    const auto runtime = Runtime::load(object, {.engine = Engine::Checked, .fuel = 1000});
     ASSERT_TRUE(runtime) << runtime.error().to_string();
     EXPECT_EQ(run(**runtime, "main").trap.kind, exec::TrapKind::OutOfFuel);
 }

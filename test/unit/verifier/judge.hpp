@@ -13,8 +13,7 @@ namespace skep::test {
 
 /// "accepted", or the code and the slot of the first finding: "V101 at 3". Map 0 is an array of
 /// 16-byte values.
-inline std::string judge(std::string_view text,
-                         spec::ProgramType type = spec::ProgramType::Xdp) {
+inline std::string judge(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp) {
     spec::MapDef def{
         .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
     def.name = "values";

@@ -20,7 +20,8 @@ TEST(loops, end_by_a_counter_or_not_at_all) {
 TEST(loops, rounds_are_told_apart_by_the_counter) {
     // One byte for each round; the 17th would be outside.
     const auto fill = [](const char* rounds) {
-        return std::string("r6 = 0; r7 = r10; r7 += -16; l: *(u8 *)(r7 +0) = 1; r7 += 1; r6 += 1; if r6 < ") +
+        return std::string("r6 = 0; r7 = r10; r7 += -16; l: *(u8 *)(r7 +0) = 1; r7 += 1; r6 += 1; "
+                           "if r6 < ") +
                rounds + " goto l; r0 = 1; exit";
     };
     EXPECT_EQ(judge(fill("16")), "accepted");
@@ -72,7 +73,8 @@ TEST(loops, callbacks_run_any_number_of_times) {
 TEST(functions, are_walked_into) {
     EXPECT_EQ(judge("r1 = 3; call pc+1; exit; r0 = r1; exit"), "accepted");
     EXPECT_EQ(judge("call pc+1; exit; r0 = r1; call pc-2; exit"), "V503 at 3");
-    EXPECT_EQ(judge("*(u64 *)(r10 -400) = 1; call pc+2; r0 = 1; exit; *(u64 *)(r10 -200) = 1; r0 = 1; exit"),
+    EXPECT_EQ(judge("*(u64 *)(r10 -400) = 1; call pc+2; r0 = 1; exit; *(u64 *)(r10 -200) = 1; r0 = "
+                    "1; exit"),
               "V503 at 1");
 }
 

@@ -32,7 +32,8 @@ TEST(order, a_join_comes_after_both_branches) {
 
 TEST(order, a_loop_stands_together_and_its_way_out_behind_it) {
     // Slot 1 is the head; 3 leaves it from the middle.
-    const Given given("r0 = 0; r0 += 1; if r0 != 5 goto pc+1; goto pc+2; if r0 < 10 goto pc-4; r0 = 1; exit");
+    const Given given(
+        "r0 = 0; r0 += 1; if r0 != 5 goto pc+1; goto pc+2; if r0 < 10 goto pc-4; r0 = 1; exit");
     EXPECT_EQ(given.depth(1), 1U);
     EXPECT_EQ(given.depth(4), 1U);
     EXPECT_EQ(given.depth(3), 0U);
@@ -41,7 +42,8 @@ TEST(order, a_loop_stands_together_and_its_way_out_behind_it) {
 }
 
 TEST(order, loops_nest) {
-    const Given given("r6 = 0; r7 = 0; r7 += 1; if r7 < 20 goto pc-2; r6 += 1; if r6 < 20 goto pc-5; r0 = 1; exit");
+    const Given given("r6 = 0; r7 = 0; r7 += 1; if r7 < 20 goto pc-2; r6 += 1; if r6 < 20 goto "
+                      "pc-5; r0 = 1; exit");
     EXPECT_EQ(given.depth(1), 1U);
     EXPECT_EQ(given.depth(2), 2U);
     EXPECT_EQ(given.depth(4), 1U);

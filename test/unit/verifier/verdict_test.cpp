@@ -30,8 +30,9 @@ TEST(verdict, packets_are_read_where_a_test_shows_them) {
 }
 
 TEST(verdict, packet_pointers_die_when_the_packet_moves) {
-    const char* move = "r6 = r1; r7 = r2; if r4 > r3 goto pc+4; r2 = 0; call 44; r0 = *(u8 *)(r7 +0);"
-                       "goto pc+0; r0 = 1; exit";
+    const char* move =
+        "r6 = r1; r7 = r2; if r4 > r3 goto pc+4; r2 = 0; call 44; r0 = *(u8 *)(r7 +0);"
+        "goto pc+0; r0 = 1; exit";
     EXPECT_EQ(judge(with(kPacket, move)), "V202 at 9");
 }
 
@@ -88,8 +89,7 @@ TEST(verdict, contexts_are_accessed_by_field) {
 TEST(verdict, helpers_get_what_they_take) {
     EXPECT_EQ(judge("call 9999; exit"), "V602 at 0");
     EXPECT_EQ(judge("r1 = 0; r2 = r10; r2 += -4; call 1; exit"), "V601 at 3");
-    EXPECT_EQ(judge("r1 = r10; r1 += -8; r2 = 0; call 16; r0 = 1; exit",
-                    spec::ProgramType::Kprobe),
+    EXPECT_EQ(judge("r1 = r10; r1 += -8; r2 = 0; call 16; r0 = 1; exit", spec::ProgramType::Kprobe),
               "V105 at 3");
 }
 
