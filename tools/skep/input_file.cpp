@@ -76,6 +76,10 @@ Result<std::vector<std::byte>> compiled(const Console& console, const InputOptio
 
 void add_input_options(CLI::App& verb, InputOptions& options) {
     verb.add_option("FILE", options.file, "A BPF object, or a .c file")->required();
+    add_opening_options(verb, options);
+}
+
+void add_opening_options(CLI::App& verb, InputOptions& options) {
     verb.add_option("--btf", options.btf,
                     "Relocate against this BTF or ELF file (default: the running kernel's; none)");
     verb.add_option("--cpu-version", options.cpu, "For .c files: instruction set, v1 to v4")

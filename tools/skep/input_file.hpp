@@ -19,6 +19,8 @@ struct InputOptions {
 };
 
 void add_input_options(CLI::App& verb, InputOptions& options);
+/// The same without the file.
+void add_opening_options(CLI::App& verb, InputOptions& options);
 
 /// Opens and links the object; compiles it first, to a temporary file, if it is C. Says on stderr
 /// what the object's warnings are. A .c file that does not compile is an Error with clang's text.

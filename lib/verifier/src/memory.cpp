@@ -86,6 +86,17 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
         if (loose != 0)
             return fail(pc, "V106", "an atomic access must be aligned");
     }
+    const bool packet = base.region == Region::Packet || base.region == Region::Meta;
+    if (strict_ && !access.helper && !access.aligned && base.region != Region::Stack &&
+        base.region != Region::Context) {
+        // The kernel puts packets two bytes behind a multiple of four (NET_IP_ALIGN).
+        const auto shift = static_cast<u64>(off + (packet ? 2 : 0));
+        const Fact at = domain::moved(fact, shift);
+        if (((at.bits.mask | at.bits.value) & (static_cast<u64>(access.size) - 1)) != 0)
+            return fail(pc, "V106",
+                        fmt::format("{} bytes at offset {:+}: the access may not be aligned",
+                                    access.size, off));
+    }
     switch (base.region) {
     case Region::Packet:
     case Region::Meta: {

@@ -50,6 +50,8 @@ public:
     bool enter_callback(State& state, u32 pc, u32& target, bool& possible);
     /// Tells the rounds of bpf_loop apart where their number is known.
     void count_rounds(bool yes) { count_rounds_ = yes; }
+    /// Takes no accesses that are not aligned, in packets as the kernel lays them out.
+    void be_strict(bool yes) { strict_ = yes; }
     [[nodiscard]] Kfunc kfunc_at(u32 pc) const;
     /// bpf_iter_num_next: one more number, or none. `possible`: the iterator may do that.
     bool next(State& state, u32 pc, bool more, bool& possible);
@@ -129,6 +131,7 @@ private:
     Finding finding_;
     bool unsupported_ = false;
     bool count_rounds_ = false;
+    bool strict_ = false;
     std::optional<u32> map_; ///< of the call being checked
     i64 size_limit_ = 0;     ///< most bytes of its last sized memory
     std::optional<i64> constant_size_;

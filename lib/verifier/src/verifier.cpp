@@ -36,7 +36,9 @@ public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
              std::vector<isa::InsnFault> faults)
         : program_(program), options_(options), walker_(program, maps, std::move(faults)),
-          order_(walker_.flow()) {}
+          order_(walker_.flow()) {
+        walker_.stepper().be_strict(options.strict_alignment);
+    }
 
     Report run() {
         if (structure() && prove(walker_.stepper().initial(), 0) && global_functions() &&

@@ -40,6 +40,7 @@ struct MapView {
 struct Options {
     std::uint64_t max_visits = 1'000'000; ///< instructions that may be walked
     std::uint64_t max_states = 200'000;   ///< states that may be kept
+    bool strict_alignment = false;        ///< accesses to packets and memory must be aligned, too
     bool keep_certificate = false;        ///< for Report::certificate
 };
 
