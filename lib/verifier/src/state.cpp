@@ -139,6 +139,8 @@ void State::add_bound(const PacketBound& bound) {
 }
 
 Fact State::of(const Val& val) const {
+    if (val.sym == 0)
+        return Fact::constant(static_cast<u64>(val.off));
     return domain::moved(fact(val.sym), static_cast<u64>(val.off));
 }
 
@@ -348,10 +350,10 @@ public:
     }
 
 private:
-    struct Bound {
-        Sym b = 0;
-        Sym a = 0;
-        i64 distance = 0; ///< b = a + distance
+    struct Bound { // Without defaults: most of the array below is never looked at.
+        Sym b;
+        Sym a;
+        i64 distance; ///< b = a + distance
     };
 
     [[nodiscard]] const Bound* find(Sym b) const {
@@ -381,7 +383,7 @@ private:
     const State& from_;
     const State& to_;
     const Symbols& symbols_;
-    std::array<Bound, 192> bound_{};
+    std::array<Bound, 192> bound_;
     std::size_t count_ = 0;
     std::array<std::pair<u32, u32>, 16> instances_{};
     std::size_t instance_count_ = 0;

@@ -481,7 +481,18 @@ void Stepper::learn_packet(State& state, Compare compare, const Val& a, const Va
     }
 }
 
-std::optional<State> Stepper::branch(const State& state, u32 pc, bool taken) {
+std::optional<bool> Stepper::decided(const State& state, u32 pc) const {
+    const isa::Insn& insn = program_.insns[pc];
+    const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
+    const Val& a = state.frame().regs[insn.dst];
+    const Val b = from_register ? state.frame().regs[insn.src] : number(0, insn.imm);
+    if ((insn.opcode & isa::kClassMask) != isa::kJmp || a.kind != Kind::Scalar ||
+        b.kind != Kind::Scalar)
+        return std::nullopt;
+    return domain::decide(compare_of(insn.opcode & 0xf0U), state.of(a), state.of(b));
+}
+
+bool Stepper::branch(State& state, u32 pc, bool taken) {
     const isa::Insn& insn = program_.insns[pc];
     const bool wide = (insn.opcode & isa::kClassMask) == isa::kJmp;
     const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
@@ -490,10 +501,9 @@ std::optional<State> Stepper::branch(const State& state, u32 pc, bool taken) {
         compare = domain::opposite(compare);
     const Val a = state.frame().regs[insn.dst];
     const Val b = from_register ? state.frame().regs[insn.src] : number(0, insn.imm);
-    State next = state;
     if (a.kind == Kind::Pointer || b.kind == Kind::Pointer) {
         if (!wide)
-            return next;
+            return true;
         const Val& pointer = a.kind == Kind::Pointer ? a : b;
         const Val& other = a.kind == Kind::Pointer ? b : a;
         if (other.kind == Kind::Scalar && state.of(other).is_constant() &&
@@ -501,36 +511,34 @@ std::optional<State> Stepper::branch(const State& state, u32 pc, bool taken) {
             const bool null = compare == Compare::Eq || compare == Compare::Le;
             const bool not_null = compare == Compare::Ne || compare == Compare::Gt;
             if (pointer.nullable && (compare == Compare::Eq || compare == Compare::Ne))
-                set_null(next, pointer.instance, null);
+                set_null(state, pointer.instance, null);
             else if (!pointer.nullable && (null || not_null) && null)
-                return std::nullopt; // A pointer that is not null is never 0.
-            return next;
+                return false; // A pointer that is not null is never 0.
+            return true;
         }
         if (a.kind == Kind::Pointer && b.kind == Kind::Pointer) {
-            learn_packet(next, compare, a, b);
+            learn_packet(state, compare, a, b);
             // What equals a pointer that is not null is not null.
             if (compare == Compare::Eq && a.nullable != b.nullable)
-                set_null(next, a.nullable ? a.instance : b.instance, false);
+                set_null(state, a.nullable ? a.instance : b.instance, false);
         }
-        return next;
+        return true;
     }
     if (a.sym == b.sym && a.off == b.off) {
         bool known = false;
         const bool yes = of_equals(compare, known);
         if (known) {
-            if (yes)
-                return next;
-            return std::nullopt;
+            return yes;
         }
     }
-    Fact x = next.of(a);
-    Fact y = next.of(b);
+    Fact x = state.of(a);
+    Fact y = state.of(b);
     if (!(wide ? domain::assume(compare, x, y) : domain::assume_low(compare, x, y)))
-        return std::nullopt;
-    if (!refine(next, symbols_, a.sym, domain::moved(x, u64{0} - static_cast<u64>(a.off))) ||
-        !refine(next, symbols_, b.sym, domain::moved(y, u64{0} - static_cast<u64>(b.off))))
-        return std::nullopt;
-    return next;
+        return false;
+    if (!refine(state, symbols_, a.sym, domain::moved(x, u64{0} - static_cast<u64>(a.off))) ||
+        !refine(state, symbols_, b.sym, domain::moved(y, u64{0} - static_cast<u64>(b.off))))
+        return false;
+    return true;
 }
 
 } // namespace skep::verifier

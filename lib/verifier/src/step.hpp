@@ -34,8 +34,10 @@ public:
     std::optional<State> initial_of(u32 function);
     /// Everything but jumps, local calls and exits.
     bool step(State& state, u32 pc);
-    /// What holds where a conditional jump goes; nothing if it cannot go there.
-    std::optional<State> branch(const State& state, u32 pc, bool taken);
+    /// Learns what holds where a conditional jump goes. False: it cannot go there.
+    bool branch(State& state, u32 pc, bool taken);
+    /// Whether the jump is taken, if that is certain at once.
+    [[nodiscard]] std::optional<bool> decided(const State& state, u32 pc) const;
     /// Into the function that a local call names.
     bool enter(State& state, u32 pc);
     /// The contract of the function that begins at a slot, or nullptr: then calls enter it.

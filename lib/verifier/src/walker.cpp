@@ -186,10 +186,16 @@ bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
             return stepper_.fail(pc, "V301",
                                  fmt::format("r{} is read, but was never written", reg));
     }
-    if (auto taken = stepper_.branch(now.state, pc, true))
-        next.push_back({*std::move(taken), target(pc)});
-    if (auto other = stepper_.branch(now.state, pc, false))
-        next.push_back({*std::move(other), pc + 1});
+    const std::optional<bool> decided = stepper_.decided(now.state, pc);
+    if (!decided) {
+        State taken = now.state;
+        if (stepper_.branch(taken, pc, true))
+            next.push_back({std::move(taken), target(pc)});
+        if (stepper_.branch(now.state, pc, false))
+            next.push_back({std::move(now.state), pc + 1});
+    } else if (stepper_.branch(now.state, pc, *decided)) {
+        next.push_back({std::move(now.state), *decided ? target(pc) : pc + 1});
+    }
     return true;
 }
 

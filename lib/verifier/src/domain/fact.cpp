@@ -165,6 +165,12 @@ bool operator==(const Fact& a, const Fact& b) noexcept {
 }
 
 bool reduce(Fact& fact) noexcept {
+    if (fact.is_constant()) {
+        if (!fact.contains(fact.bits.value))
+            return false;
+        fact = Fact::constant(fact.bits.value);
+        return true;
+    }
     for (int round = 0; round < 4; ++round) {
         const Fact before = fact;
         if (!step_to_bits(fact) || !halves_meet(fact) || !bits_from_arcs(fact) || !trim_holes(fact))
@@ -254,6 +260,10 @@ bool exclude(Fact& fact, u64 value) noexcept {
 }
 
 Fact moved(const Fact& a, u64 distance) noexcept {
+    if (distance == 0)
+        return a;
+    if (a.is_constant())
+        return Fact::constant(a.bits.value + distance);
     Fact fact;
     fact.bits = add(a.bits, tnum_of(distance));
     fact.arc = moved(a.arc, distance);
