@@ -69,6 +69,8 @@ TEST(verdict, stack_accesses_lie_in_the_frame_and_are_aligned) {
 TEST(verdict, registers_are_written_before_they_are_read) {
     EXPECT_EQ(judge("r0 = r3; exit"), "V301 at 0");
     EXPECT_EQ(judge("exit"), "V301 at 0");
+    EXPECT_EQ(judge("if r0 == 0 goto pc+0; r0 = 1; exit"), "V301 at 0");
+    EXPECT_EQ(judge("r0 = 1; if r0 == r5 goto pc+0; exit"), "V301 at 1");
     EXPECT_EQ(judge("call 7; r0 = r1; exit"), "V301 at 1");
 }
 
