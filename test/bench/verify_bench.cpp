@@ -1,10 +1,10 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 //
-// verify_bench OBJECT...: microseconds to verify each program, beside what the kernel reports of its
-// own verifier ("verification time") for the same object in the same run; medians of several rounds,
-// interleaved. Programs that only one of the two accepts are counted, not compared. Needs bpf(2).
-// Exit: 77 where the kernel loads nothing.
+// verify_bench OBJECT...: microseconds to verify each program, beside what the kernel reports of
+// its own verifier ("verification time") for the same object in the same run; medians of several
+// rounds, interleaved. Programs that only one of the two accepts are counted, not compared. Needs
+// bpf(2). Exit: 77 where the kernel loads nothing.
 #include <algorithm>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -152,7 +152,8 @@ int main(int argc, char** argv) {
         ratios.push_back(mine / std::max(theirs, 1.0));
         revisits.push_back(static_cast<double>(row.ours.visited) / static_cast<double>(row.insns));
         slower += mine > 2 * theirs && mine > theirs + 100 ? 1 : 0;
-        fmt::print("{:>8} insns {:>10.0f} us kernel ({:>8} visited) {:>10.0f} us skep ({:>8} visited) {:>6.2f}  {}\n",
+        fmt::print("{:>8} insns {:>10.0f} us kernel ({:>8} visited) {:>10.0f} us skep ({:>8} "
+                   "visited) {:>6.2f}  {}\n",
                    row.insns, theirs, row.kernel.visited, mine, row.ours.visited,
                    mine / std::max(theirs, 1.0), row.name);
     }
@@ -160,9 +161,11 @@ int main(int argc, char** argv) {
     getrusage(RUSAGE_SELF, &usage);
     fmt::print("{} programs that both accept, {} only the kernel, {} only skep\n"
                "total: kernel {:.1f} ms, skep {:.1f} ms: {:.3f} of the kernel's time (goal 0.167)\n"
-               "ratio by program: median {:.2f} (goal 0.5), 90% {:.2f}, 99% {:.2f}; {} slower than twice the "
+               "ratio by program: median {:.2f} (goal 0.5), 90% {:.2f}, 99% {:.2f}; {} slower than "
+               "twice the "
                "kernel and by more than 0.1 ms\n"
-               "longest: {:.1f} ms (goal 200); {:.0f} instructions visited per ms; visits per instruction: median "
+               "longest: {:.1f} ms (goal 200); {:.0f} instructions visited per ms; visits per "
+               "instruction: median "
                "{:.1f} (goal 3), 90% {:.1f}\n"
                "memory at most: {} MB\n",
                rows.size(), only_kernel, only_ours, kernel / 1000, ours / 1000, ours / kernel,

@@ -62,7 +62,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     run.observer = follower.get();
     const interp::RunOutcome outcome = (*code)->run(run, 100'000);
     if (outcome.trap)
-        std::fprintf(stderr, "insn %d: %s\n", outcome.trap.insn, exec::describe(outcome.trap).c_str());
+        std::fprintf(stderr, "insn %d: %s\n", outcome.trap.insn,
+                     exec::describe(outcome.trap).c_str());
     SKEP_CHECK(follower->violation().empty());
     SKEP_CHECK(!outcome.trap || outcome.trap.kind == exec::TrapKind::OutOfFuel);
     return 0;

@@ -185,11 +185,12 @@ bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
             continue;
         state.set_fact(now, *after);
         const Node& node = symbols[now];
-        if (node.op != Op::Source) {
+        // Only into what there is a fact of: within() relies on it.
+        if (node.op != Op::Source && (node.a == 0 || state.knows(node.a)))
             work.emplace_back(node.a, backwards(state, node, *after));
-            if (node.op == Op::Add || node.op == Op::Subtract)
-                work.emplace_back(node.b, backwards_second(state, node, *after));
-        }
+        const bool second = node.op == Op::Add || node.op == Op::Subtract;
+        if (second && (node.b == 0 || state.knows(node.b)))
+            work.emplace_back(node.b, backwards_second(state, node, *after));
         for (const auto& [other, known] : state.facts)
             if (uses(symbols[other], now))
                 work.emplace_back(other, evaluate(state, symbols[other]));
@@ -277,7 +278,9 @@ namespace {
 class Matching {
 public:
     Matching(const State& from, const State& to, const Symbols& symbols)
-        : from_(from), to_(to), symbols_(symbols) {}
+        : from_(from), to_(to), symbols_(symbols) {
+        symbols.unmark_all();
+    }
 
     /// `b` of the covering state stands for `a` of the covered one.
     bool val(const Val& a, const Val& b) {
@@ -302,6 +305,7 @@ public:
             return found->a == a && found->distance == distance;
         if (count_ == bound_.size())
             return false;
+        symbols_.mark(b, static_cast<u32>(count_));
         bound_[count_++] = {b, a, distance};
         if (a == b && distance == 0 && &from_ != &to_)
             return domain::within(from_.fact(a), to_.fact(b));
@@ -328,7 +332,7 @@ public:
         for (std::size_t i = 0; i < count_; ++i) {
             const auto [b, a, distance] = bound_[i];
             const Node& node = symbols_[b];
-            if (node.op == Op::Source || harmless(node, i))
+            if (node.op == Op::Source || harmless(node))
                 continue;
             const Node& other = symbols_[a];
             const bool alike = distance == 0 && other.op == node.op && other.width == node.width &&
@@ -350,6 +354,7 @@ public:
     }
 
 private:
+    static constexpr u32 kNotBound = 0xffffffff;
     struct Bound { // Without defaults: most of the array below is never looked at.
         Sym b;
         Sym a;
@@ -357,27 +362,17 @@ private:
     };
 
     [[nodiscard]] const Bound* find(Sym b) const {
-        for (std::size_t i = 0; i < count_; ++i)
-            if (bound_[i].b == b)
-                return &bound_[i];
-        return nullptr;
+        const u32 index = symbols_.marked(b, kNotBound);
+        return index == kNotBound ? nullptr : &bound_[index];
     }
 
-    /// Of an operand of which nothing is known and that nothing else refers to, the definition
-    /// tells nothing that could be used later.
-    [[nodiscard]] bool harmless(const Node& node, std::size_t self) const {
-        const auto alone = [&](Sym operand) {
-            if (operand == 0)
-                return true;
-            if (symbols_[operand].op != Op::Source || find(operand) != nullptr ||
-                to_.knows(operand))
-                return false;
-            for (std::size_t i = 0; i < count_; ++i)
-                if (i != self && uses(symbols_[bound_[i].b], operand))
-                    return false;
-            return true;
+    /// Of operands that the covering state does not know, the definition tells nothing that could
+    /// be used later: refinements end there.
+    [[nodiscard]] bool harmless(const Node& node) const {
+        const auto unknown = [&](Sym operand) {
+            return operand == 0 || (find(operand) == nullptr && !to_.knows(operand));
         };
-        return alone(node.a) && (node.b == 0 || (node.b != node.a && alone(node.b)));
+        return unknown(node.a) && unknown(node.b);
     }
 
     const State& from_;

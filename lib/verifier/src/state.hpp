@@ -95,8 +95,28 @@ public:
     }
     [[nodiscard]] const Node& operator[](Sym sym) const { return nodes_[sym]; }
 
+    // A number beside each symbol, for one comparison of states at a time.
+    void unmark_all() const {
+        if (++stamp_ == 0) {
+            marks_.clear();
+            stamp_ = 1;
+        }
+        marks_.resize(nodes_.size());
+    }
+    void mark(Sym sym, u32 number) const { marks_[sym] = {stamp_, number}; }
+    /// The mark, or none.
+    [[nodiscard]] u32 marked(Sym sym, u32 none) const {
+        return marks_[sym].stamp == stamp_ ? marks_[sym].number : none;
+    }
+
 private:
+    struct Mark {
+        u32 stamp = 0;
+        u32 number = 0;
+    };
     std::vector<Node> nodes_;
+    mutable std::vector<Mark> marks_;
+    mutable u32 stamp_ = 0;
 };
 
 /// Four bytes of stack. A store of 1, 2, 4 or 8 bytes at the first of them is remembered whole.

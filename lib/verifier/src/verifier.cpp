@@ -25,7 +25,7 @@ constexpr std::uint8_t kMayGoto = 0xe5;
 constexpr const char* kBudget = "V502";
 
 /// States to look at before a new one is kept. More find more that are covered, but cost time.
-constexpr std::size_t kLookBack = 24;
+constexpr std::size_t kLookBack = 8;
 /// Behind a contract: states of a shape that are joined before bounds are moved on, and before
 /// everything that changes is given up.
 constexpr std::size_t kJoins = 2;
@@ -95,6 +95,8 @@ private:
         // What was lost in a join may be found on the single paths.
         if (proved || report_.findings[0].code != kBudget)
             again([&] {
+                // There can be many more paths than are worth walking.
+                limit_ = std::min(limit_, before + options_.max_visits / 5);
                 report_.statistics.path_mode = true;
                 return by_paths(*start);
             });

@@ -179,10 +179,12 @@ bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     const isa::Insn& insn = program_.insns[pc];
     const auto& regs = now.state.frame().regs;
     const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
-    if (regs[insn.dst].kind == Kind::Uninit || (from_register && regs[insn.src].kind == Kind::Uninit))
-        return stepper_.fail(pc, "V301",
-                             fmt::format("r{} is read, but was never written",
-                                         regs[insn.dst].kind == Kind::Uninit ? insn.dst : insn.src));
+    if (regs[insn.dst].kind == Kind::Uninit ||
+        (from_register && regs[insn.src].kind == Kind::Uninit))
+        return stepper_.fail(
+            pc, "V301",
+            fmt::format("r{} is read, but was never written",
+                        regs[insn.dst].kind == Kind::Uninit ? insn.dst : insn.src));
     const std::optional<bool> decided = stepper_.decided(now.state, pc);
     if (!decided) {
         State taken = now.state;
