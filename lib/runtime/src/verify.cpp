@@ -55,6 +55,10 @@ std::vector<verifier::MapView> map_views(const object::Object& object) {
         std::set<std::uint32_t> seen;
         if (object.btf != nullptr && map.def.value_type != 0)
             view.special_fields = has_special_fields(*object.btf, map.def.value_type, seen);
+        seen.clear();
+        if (map.def.inner != nullptr && object.btf != nullptr && map.def.inner->value_type != 0)
+            view.inner_special_fields =
+                has_special_fields(*object.btf, map.def.inner->value_type, seen);
         maps.push_back(view);
     }
     return maps;

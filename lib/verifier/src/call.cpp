@@ -229,6 +229,8 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
     case ArgKind::MapPointer: {
         if (val.kind != Kind::Pointer || val.region != Region::Map)
             return wrong("a map");
+        if (val.nullable)
+            return fail(pc, "V201", fmt::format("the map in r{} may be null", reg));
         map_ = val.aux;
         const spec::MapDef& def = *maps_[val.aux].def;
         const bool of_sockets = def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash;
@@ -349,9 +351,12 @@ bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
         if (!map_)
             return unknown(pc, "a value of no map");
         const spec::MapDef& def = *maps_[*map_].def;
-        if (def.inner != nullptr || def.kind == MapKind::ArrayOfMaps ||
-            def.kind == MapKind::HashOfMaps)
-            return unknown(pc, "maps in maps are not supported yet");
+        if (def.kind == MapKind::ArrayOfMaps || def.kind == MapKind::HashOfMaps) {
+            const auto inner = inner_maps_.find(*map_);
+            if (inner == inner_maps_.end())
+                return unknown(pc, "it is not known which maps this map of maps holds");
+            return pointer(Region::Map, inner->second, true);
+        }
         if (def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash ||
             def.kind == MapKind::Xskmap)
             return unknown(pc, "sockets of maps are not supported yet");

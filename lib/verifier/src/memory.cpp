@@ -453,7 +453,7 @@ bool Stepper::load_immediate(State& state, u32 pc) {
     case isa::kLddwMapFd:
     case isa::kLddwMapValue: {
         const auto map = static_cast<u32>(insn.imm);
-        if (map >= maps_.size())
+        if (map >= object_maps_)
             return fail(pc, "V701", fmt::format("there is no map {}", map));
         if (insn.src == isa::kLddwMapFd) {
             dst = {.kind = Kind::Pointer, .region = Region::Map, .aux = map};

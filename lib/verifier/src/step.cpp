@@ -90,8 +90,14 @@ bool of_equals(Compare compare, bool& known) {
 
 Stepper::Stepper(const Program& program, const ControlFlow& flow, std::span<const MapView> maps,
                  Symbols& symbols)
-    : program_(program), maps_(maps), symbols_(symbols), layout_(spec::find_context(program.type)),
+    : program_(program), maps_(maps.begin(), maps.end()), object_maps_(maps.size()),
+      symbols_(symbols), layout_(spec::find_context(program.type)),
       contracts_(program, flow, layout_ == nullptr ? std::string_view{} : layout_->name) {
+    for (u32 i = 0; i < object_maps_; ++i)
+        if (const auto& inner = maps[i].def->inner; inner != nullptr) {
+            inner_maps_[i] = static_cast<u32>(maps_.size());
+            maps_.push_back({.def = inner.get(), .special_fields = maps[i].inner_special_fields});
+        }
     for (const ExternRef& external : program.externs)
         kfuncs_.push_back(external.function ? kfunc_named(external.name) : Kfunc::Unknown);
 }

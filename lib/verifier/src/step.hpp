@@ -123,7 +123,10 @@ private:
     void learn_packet(State& state, domain::Compare compare, const Val& a, const Val& b);
 
     const Program& program_;
-    std::span<const MapView> maps_;
+    /// Those of the object, then what is in maps of maps.
+    std::vector<MapView> maps_;
+    std::size_t object_maps_ = 0;
+    std::unordered_map<u32, u32> inner_maps_; ///< by map of maps
     Symbols& symbols_;
     const spec::ContextLayout* layout_ = nullptr;
     Contracts contracts_;

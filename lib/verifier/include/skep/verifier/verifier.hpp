@@ -35,6 +35,7 @@ struct MapView {
     Bytes constants{};
     /// The value has fields that only helpers may touch (locks, timers, kernel pointers).
     bool special_fields = false;
+    bool inner_special_fields = false; ///< the same of the maps in it
 };
 
 struct Options {
