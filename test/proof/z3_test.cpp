@@ -1,9 +1,9 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 //
-// The templates that run in production, proved for all 64-bit words with Z3. Where a proof is out of
-// reach at 64 bits (multiplication as a whole), the step it is made of is proved here and the whole
-// is tested exhaustively at 4 bits.
+// The templates that run in production, proved for all 64-bit words with Z3. Where a proof is out
+// of reach at 64 bits (multiplication as a whole), the step it is made of is proved here and the
+// whole is tested exhaustively at 4 bits.
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
@@ -43,9 +43,9 @@ protected:
         ASSERT_EQ(solver.check(), z3::sat) << what << ": the assumptions contradict each other";
         solver.add(!claim.is);
         const z3::check_result result = solver.check();
-        EXPECT_EQ(result, z3::unsat) << what << ": "
-                                     << (result == z3::sat ? solver.get_model().to_string()
-                                                           : std::string("Z3 gave up"));
+        EXPECT_EQ(result, z3::unsat)
+            << what << ": "
+            << (result == z3::sat ? solver.get_model().to_string() : std::string("Z3 gave up"));
     }
 };
 
