@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 
+#include "skep/spec/socket.hpp"
+
 namespace skep::exec {
 namespace {
 
@@ -19,12 +21,32 @@ Capability packet_part(const std::byte* from, const std::byte* to) noexcept {
 
 Context::Context(const spec::ContextLayout& layout, std::uint32_t size)
     : layout_(&layout), size_(layout.size != 0 ? layout.size : size),
-      block_(kPointers + (std::size_t{size_} + 7) / 8) {}
+      block_(kPointers + (std::size_t{size_} + 7) / 8) {
+    place_objects();
+}
+
+void Context::place_objects() noexcept {
+    const auto place = [this](spec::FieldKind kind, std::size_t at, std::uint32_t size,
+                              RegionKind region) {
+        objects_.resize(spec::kSocketSize + spec::kFlowKeysSize);
+        const auto base = reinterpret_cast<std::uint64_t>(objects_.data() + at);
+        set_pointer(kind, base, {.base = base, .size = size, .kind = region});
+    };
+    for (const spec::ContextField& field : layout_->fields) {
+        if (field.kind == spec::FieldKind::Socket &&
+            !spec::context_socket(layout_->type, field.kind).nullable)
+            place(field.kind, 0, spec::kSocketSize, RegionKind::Socket);
+        if (field.kind == spec::FieldKind::FlowKeys && field.readable)
+            place(field.kind, spec::kSocketSize, spec::kFlowKeysSize, RegionKind::Memory);
+    }
+}
 
 void Context::reset() noexcept {
     std::ranges::fill(block_, 0);
     caps_.fill({});
     packet_ = {};
+    std::ranges::fill(objects_, std::byte{0});
+    place_objects();
 }
 
 Result<void> Context::set_packet(std::span<const std::byte> packet) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "skep/base/bytes.hpp"
+#include "skep/spec/socket.hpp"
 #include "step.hpp"
 
 namespace skep::verifier {
@@ -33,6 +34,32 @@ bool takes_packet(u32 id) {
 constexpr u32 kGetLocalStorage = 81;
 /// sk_release: gives back the socket in r1.
 constexpr u32 kSkRelease = 86;
+constexpr u32 kSkFullsock = 95;
+constexpr u32 kTcpSock = 96;
+constexpr u32 kGetListenerSock = 98;
+constexpr u32 kSkcLookupTcp = 99;
+
+/// Helpers that give another view of the socket in r1, which lives as long (is_ptr_cast_function).
+bool casts_socket(u32 id) {
+    return id == kSkFullsock || id == kTcpSock || (id >= 136 && id <= 140) || id == 178 ||
+           id == 196; // skc_to_*
+}
+/// Helpers that do not take sockets as typed kernel objects (ARG_PTR_TO_SOCK_COMMON).
+bool views_only(u32 id) {
+    return id == kSkFullsock || id == kTcpSock || id == kGetListenerSock;
+}
+bool of_sockets(MapKind kind) {
+    return kind == MapKind::Sockmap || kind == MapKind::Sockhash;
+}
+/// A typed kernel object that is a socket.
+bool is_socket_object(const Val& val) {
+    return val.kind == Kind::Pointer && val.region == Region::Object && class_of(val) == kIsSocket;
+}
+spec::SocketKind socket_from(u32 id) {
+    return id == kTcpSock        ? spec::SocketKind::Tcp
+           : id == kSkcLookupTcp ? spec::SocketKind::Common
+                                 : spec::SocketKind::Full;
+}
 
 /// Whether a helper takes maps of a kind, and a kind of map is for that helper (Linux:
 /// check_map_func_compatibility).
@@ -233,8 +260,7 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
             return fail(pc, "V201", fmt::format("the map in r{} may be null", reg));
         map_ = val.aux;
         const spec::MapDef& def = *maps_[val.aux].def;
-        const bool of_sockets = def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash;
-        if (of_sockets && (proto.id == 2 || proto.id == 3) &&
+        if (of_sockets(def.kind) && (proto.id == 2 || proto.id == 3) &&
             !changes_socket_maps(program_.type, proto.id))
             return fail(pc, "V602", "programs of this type may not change maps of sockets");
         if (!fits(proto.id, def.kind))
@@ -251,6 +277,11 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
             return wrong("a map before it and memory");
         const spec::MapDef& def = *maps_[*map_].def;
         const bool write = kind == ArgKind::MapValueOut;
+        if (kind == ArgKind::MapValue && of_sockets(def.kind)) {
+            if (val.kind == Kind::Pointer && val.nullable)
+                return fail(pc, "V201", fmt::format("the socket in r{} may be null", reg));
+            return val.region == Region::Socket || is_socket_object(val) || wrong("a socket");
+        }
         return fixed(kind == ArgKind::MapKey ? def.key_size : def.value_size, write);
     }
     case ArgKind::Memory:
@@ -281,16 +312,16 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         return true;
     }
     case ArgKind::Socket:
-        if (val.kind == Kind::Pointer && val.region == Region::Object)
+        if (val.kind == Kind::Pointer && val.region == Region::Object && class_of(val) != kIsSocket)
             return unknown(pc, "kernel objects as sockets are not supported yet");
-        if (val.kind != Kind::Pointer || val.region != Region::Socket)
+        if (!has_owner(val) || (val.region == Region::Object && views_only(proto.id)))
             return wrong("a socket");
         if (val.nullable)
             return fail(pc, "V201", fmt::format("the socket in r{} may be null", reg));
         if (proto.id == kSkRelease) {
-            if (std::ranges::find(state.references, val.instance) == state.references.end())
+            if (std::ranges::find(state.references, owner_of(val)) == state.references.end())
                 return fail(pc, "V402", "the socket was not taken, or is released already");
-            released_ = val.instance;
+            released_ = owner_of(val);
         }
         return true;
     case ArgKind::BtfPointer:
@@ -325,9 +356,17 @@ bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
               .nullable = nullable,
               .aux = aux,
               .instance = instance};
-        if (acquires(proto.id))
-            state.references.push_back(instance);
         return true;
+    };
+    const auto take = [&] {
+        state.references.push_back(r0.instance);
+        return true;
+    };
+    const auto socket = [&](spec::SocketKind kind, bool taken) {
+        pointer(Region::Socket, static_cast<u32>(kind), true);
+        const u32 owner = taken ? r0.instance : casts_socket(proto.id) ? cast_owner_ : 0;
+        r0.aux |= owner << kOwnerShift;
+        return !taken || take();
     };
     switch (proto.ret) {
     case RetKind::Scalar: {
@@ -357,21 +396,23 @@ bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
                 return unknown(pc, "it is not known which maps this map of maps holds");
             return pointer(Region::Map, inner->second, true);
         }
-        if (def.kind == MapKind::Sockmap || def.kind == MapKind::Sockhash ||
-            def.kind == MapKind::Xskmap)
-            return unknown(pc, "sockets of maps are not supported yet");
+        if (of_sockets(def.kind))
+            return socket(spec::SocketKind::Full, true);
+        if (def.kind == MapKind::Xskmap)
+            return socket(spec::SocketKind::Xdp, false);
         return pointer(Region::MapValue, *map_, proto.ret == RetKind::MapValueOrNull);
     }
     case RetKind::MemoryOrNull:
         if (proto.id != kRingbufReserve || !constant_size_)
             break;
-        return pointer(Region::Memory, static_cast<u32>(*constant_size_), true);
+        return pointer(Region::Memory, static_cast<u32>(*constant_size_), true) && take();
     case RetKind::SocketOrNull:
-        return pointer(Region::Socket, 0, true);
+        return socket(socket_from(proto.id), acquires(proto.id));
     case RetKind::BtfPointer:
         return pointer(Region::Object, 0, false);
     case RetKind::BtfPointerOrNull:
-        return pointer(Region::Object, 0, true);
+        return pointer(Region::Object,
+                       casts_socket(proto.id) ? kIsSocket | cast_owner_ << kOwnerShift : 0, true);
     case RetKind::Memory:
         break;
     }
@@ -403,6 +444,7 @@ bool Stepper::call(State& state, u32 pc) {
     constant_size_ = std::nullopt;
     size_limit_ = 0;
     released_ = 0;
+    cast_owner_ = owner_of(state.frame().regs[1]);
     for (unsigned arg = 0; arg < 5; ++arg)
         if (!argument(state, pc, *proto, arg))
             return false;

@@ -137,6 +137,10 @@ Contracts::Contracts(const Program& program, const ControlFlow& flow, std::strin
         Function made{.begin = range.begin};
         made.moves_packet = calls_mover(program, range.begin, range.end);
         const Subprogram* sub = program.subprogram_of(range.begin);
+        if (sub != nullptr && sub->start == range.begin && sub->type_id != 0 &&
+            program.btf != nullptr)
+            made.returns_number =
+                is_number(*program.btf, program.btf->target(program.btf->target(sub->type_id)));
         made.global = range.begin != 0 && sub != nullptr && sub->start == range.begin &&
                       sub->global && sub->type_id != 0 && program.btf != nullptr;
         if (made.global)
@@ -159,6 +163,11 @@ const Contracts::Function* Contracts::at(std::uint32_t slot) const {
 const Contract* Contracts::find(std::uint32_t slot) const {
     const Function* function = at(slot);
     return function != nullptr && function->global ? &function->contract : nullptr;
+}
+
+bool Contracts::returns_number(std::uint32_t slot) const {
+    const Function* function = at(slot);
+    return function != nullptr && function->returns_number;
 }
 
 bool Contracts::moves_packet(std::uint32_t slot) const {

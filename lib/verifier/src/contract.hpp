@@ -35,12 +35,15 @@ public:
     [[nodiscard]] const Contract* find(std::uint32_t slot) const;
     /// It, or a function it calls, may move the packet.
     [[nodiscard]] bool moves_packet(std::uint32_t slot) const;
+    /// Its type is known, and it returns a number.
+    [[nodiscard]] bool returns_number(std::uint32_t slot) const;
 
 private:
     struct Function {
         std::uint32_t begin = 0;
         bool global = false;
         bool moves_packet = false;
+        bool returns_number = false;
         Contract contract;
     };
     [[nodiscard]] const Function* at(std::uint32_t slot) const;

@@ -219,6 +219,14 @@ bool Stepper::call_by_contract(State& state, u32 pc, const Contract& contract) {
     return true;
 }
 
+bool Stepper::may_return_early(u32 pc) {
+    const u32 begin = flow_.functions[flow_.blocks[flow_.block_of[pc]].function].begin;
+    return begin == 0 || contracts_.returns_number(begin) ||
+           fail(pc, "V602",
+                "legacy packet loads are only for functions whose type is known and that return a "
+                "number");
+}
+
 // --- open-coded iterators ---
 
 /// The stack cell that r1 points at, which must be one for an iterator.
@@ -344,6 +352,7 @@ bool Stepper::leave(State& state, u32 pc) {
     case CgroupSockopt:
     case SkLookup:
     case SockOps:
+    case Netfilter:
         break;
     case CgroupSockAddr: {
         const u32 attach = program_.attach_type;

@@ -7,6 +7,7 @@
 
 #include "skep/base/bytes.hpp"
 #include "skep/isa/decode.hpp"
+#include "skep/spec/socket.hpp"
 #include "step.hpp"
 
 namespace skep::verifier {
@@ -23,7 +24,7 @@ std::size_t cell_index(i64 off) {
 bool writes_packets(spec::ProgramType type) {
     using enum spec::ProgramType;
     return type == Xdp || type == SchedCls || type == SchedAct || type == LwtXmit ||
-           type == SkSkb || type == SkMsg;
+           type == SkSkb || type == SkMsg || type == CgroupSockopt;
 }
 
 } // namespace
@@ -147,10 +148,21 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
             return fail(pc, "V604", "the context is not plain memory");
         return true; // Fields are checked by the access itself.
     case Region::Socket:
-        if (access.write)
-            return fail(pc, "V606", "sockets are read-only");
-        return unknown(pc, "fields of sockets are not supported yet");
+        if (access.write || access.helper)
+            return fail(pc, "V606", "sockets are only read, and field by field");
+        return spec::socket_readable(static_cast<spec::SocketKind>(class_of(base)), low,
+                                     access.size) ||
+               fail(pc, "V604",
+                    fmt::format("sockets have no field of {} bytes at offset {} that this pointer "
+                                "reaches",
+                                access.size, low));
+    case Region::FlowKeys:
+        if (access.helper)
+            return fail(pc, "V601", "this helper does not take flow keys");
+        return inside(spec::kFlowKeysSize, "V104", "the flow keys");
     case Region::Object:
+        if (access.write)
+            return fail(pc, "V606", "kernel objects are read-only");
         return unknown(pc, "fields of kernel objects are not supported yet");
     case Region::Map:
         if (!access.write && !access.helper && low >= 0)
@@ -217,11 +229,27 @@ bool Stepper::context_load(State& state, u32 pc, const Val& base, Val& out) {
     case spec::FieldKind::PacketMeta:
         out = {.kind = Kind::Pointer, .region = Region::Meta};
         return true;
+    case spec::FieldKind::OptVal:
+        out = {.kind = Kind::Pointer, .region = Region::Packet};
+        return true;
+    case spec::FieldKind::OptValEnd:
+        out = {.kind = Kind::Pointer, .region = Region::PacketEnd};
+        return true;
     case spec::FieldKind::Socket:
+    case spec::FieldKind::Socket2: {
+        const auto socket = spec::context_socket(program_.type, field->kind);
         out = {.kind = Kind::Pointer,
                .region = Region::Socket,
-               .nullable = true,
+               .nullable = socket.nullable,
+               .aux = static_cast<u32>(socket.kind),
                .instance = symbols_.fresh()};
+        return true;
+    }
+    case spec::FieldKind::FlowKeys:
+        out = {.kind = Kind::Pointer, .region = Region::FlowKeys};
+        return true;
+    case spec::FieldKind::BtfPointer:
+        out = {.kind = Kind::Pointer, .region = Region::Object};
         return true;
     default:
         return unknown(pc, fmt::format("{}.{} is not supported yet", layout_->name, field->name));
@@ -488,10 +516,8 @@ bool Stepper::load_packet(State& state, u32 pc) {
     if (context.kind != Kind::Pointer || context.region != Region::Context || context.off != 0 ||
         context.sym != 0)
         return fail(pc, "V601", "r6 must hold the context");
-    if (state.frames.size() > 1)
-        return unknown(pc, "legacy packet loads in functions are not supported yet");
     if (!state.references.empty() || state.held_lock != 0)
-        return fail(pc, "V401", "the load may end the program, and a resource is held");
+        return fail(pc, "V401", "the load may end the function, and a resource is held");
     for (unsigned reg = 1; reg <= 5; ++reg)
         state.frame().regs[reg] = {};
     state.frame().regs[0] =
@@ -520,13 +546,15 @@ void Stepper::forget_packet(State& state) {
 
 void Stepper::forget_instance(State& state, u32 instance) {
     std::erase(state.references, instance);
+    const auto owned = [instance](const Val& val) {
+        return val.kind == Kind::Pointer && (val.instance == instance || owner_of(val) == instance);
+    };
     for (Frame& frame : state.frames) {
         for (Val& val : frame.regs)
-            if (val.kind == Kind::Pointer && val.instance == instance)
+            if (owned(val))
                 val = fresh(state, Fact{});
         for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].size == 8 && frame.stack[i].val.kind == Kind::Pointer &&
-                frame.stack[i].val.instance == instance) {
+            if (frame.stack[i].size == 8 && owned(frame.stack[i].val)) {
                 frame.stack[i] = {.written = 0xf};
                 frame.stack[i - 1].size = 0;
             }

@@ -249,8 +249,8 @@ u64 shape(const State& state) {
     const auto mix_val = [&](const Val& val) {
         mix(static_cast<u64>(val.kind) | static_cast<u64>(val.region) << 8 |
             static_cast<u64>(val.nullable) << 16 | static_cast<u64>(val.read_only) << 17 |
-            u64{val.aux} << 32);
-        mix(name(val.instance));
+            u64{class_of(val)} << 32);
+        mix(name(val.instance) | name(owner_of(val)) << 32);
     };
     for (const Frame& frame : state.frames) {
         mix(frame.return_to | u64{frame.callback} << 32);
@@ -289,9 +289,10 @@ public:
         if (a.kind != b.kind)
             return false;
         if (a.kind == Kind::Pointer) {
-            if (a.region != b.region || a.aux != b.aux || a.read_only != b.read_only)
+            if (a.region != b.region || class_of(a) != class_of(b) || a.read_only != b.read_only)
                 return false;
-            if (a.nullable != b.nullable || !instance(a.instance, b.instance))
+            if (a.nullable != b.nullable || !instance(a.instance, b.instance) ||
+                !instance(owner_of(a), owner_of(b)))
                 return false;
         }
         return number(a.sym, a.off, b.sym, b.off);
@@ -454,7 +455,7 @@ public:
             return x;
         }
         if (x.kind != y.kind || x.kind == Kind::Uninit ||
-            (x.kind == Kind::Pointer && (x.region != y.region || x.aux != y.aux)))
+            (x.kind == Kind::Pointer && (x.region != y.region || class_of(x) != class_of(y))))
             return {};
         Val made = x;
         made.nullable = x.nullable || y.nullable;
@@ -464,6 +465,8 @@ public:
         made.off = off;
         if (x.instance != y.instance)
             made.instance = instance(x.instance, y.instance);
+        if (x.aux != y.aux)
+            made.aux = class_of(x) | instance(owner_of(x), owner_of(y)) << kOwnerShift;
         return made;
     }
 

@@ -35,10 +35,11 @@ enum class Region : uint8_t {
     MapValue,  ///< aux: map
     Map,       ///< aux: map
     Memory,    ///< aux: bytes
-    Socket,
-    Object,   ///< a kernel object that only helpers look into
-    Function, ///< aux: its first slot
-    Iterator, ///< in a stack cell only; aux: 1 if it may still give a number, else 0
+    Socket,    ///< aux: spec::SocketKind, and the instance of its owner << kOwnerShift
+    Object,    ///< a kernel object that only helpers look into; aux: kIsSocket, and the owner
+    FlowKeys,  ///< struct bpf_flow_keys
+    Function,  ///< aux: its first slot
+    Iterator,  ///< in a stack cell only; aux: 1 if it may still give a number, else 0
 };
 
 /// What a register or a stack cell holds: nothing, a number, or a pointer. The number, or the
@@ -55,6 +56,21 @@ struct Val {
 
     friend bool operator==(const Val&, const Val&) = default;
 };
+
+/// Of sockets and objects: what aux is besides the owner, the instance that was taken when it
+/// became the program's (0: it did not).
+constexpr u32 kOwnerShift = 2;
+constexpr u32 kIsSocket = 1;
+[[nodiscard]] inline bool has_owner(const Val& val) {
+    return val.kind == Kind::Pointer &&
+           (val.region == Region::Socket || val.region == Region::Object);
+}
+[[nodiscard]] inline u32 owner_of(const Val& val) {
+    return has_owner(val) ? val.aux >> kOwnerShift : 0;
+}
+[[nodiscard]] inline u32 class_of(const Val& val) {
+    return has_owner(val) ? val.aux & ((1U << kOwnerShift) - 1) : val.aux;
+}
 
 [[nodiscard]] inline Val number(Sym sym, i64 off = 0) {
     return {.kind = Kind::Scalar, .sym = sym, .off = off};

@@ -42,6 +42,8 @@ const char* name(const Val& val) {
         return "a socket";
     case Region::Object:
         return "a kernel object";
+    case Region::FlowKeys:
+        return "flow keys";
     case Region::Function:
         return "a function";
     case Region::Iterator:
@@ -90,7 +92,7 @@ bool of_equals(Compare compare, bool& known) {
 
 Stepper::Stepper(const Program& program, const ControlFlow& flow, std::span<const MapView> maps,
                  Symbols& symbols)
-    : program_(program), maps_(maps.begin(), maps.end()), object_maps_(maps.size()),
+    : program_(program), flow_(flow), maps_(maps.begin(), maps.end()), object_maps_(maps.size()),
       symbols_(symbols), layout_(spec::find_context(program.type)),
       contracts_(program, flow, layout_ == nullptr ? std::string_view{} : layout_->name) {
     for (u32 i = 0; i < object_maps_; ++i)
@@ -122,7 +124,6 @@ std::optional<State> Stepper::initial() {
     case Lsm:
     case StructOps:
     case Ext:
-    case Netfilter:
     case Unspec:
         unknown(0, "programs of this type are not supported yet");
         return std::nullopt;
@@ -415,6 +416,7 @@ bool Stepper::pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const
             return fail(pc, "V204", fmt::format("arithmetic on {}", name(pointer)));
         break;
     case Region::Context:
+    case Region::FlowKeys:
         if (!fact.is_constant())
             return fail(pc, "V604", "a variable offset into the context");
         break;

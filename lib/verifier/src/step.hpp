@@ -44,6 +44,8 @@ public:
     [[nodiscard]] const Contract* contract_of(u32 function) const {
         return contracts_.find(function);
     }
+    /// A legacy packet load may be in the function of a slot.
+    bool may_return_early(u32 pc);
     bool call_by_contract(State& state, u32 pc, const Contract& contract);
     /// The instruction calls a helper that calls a function of the program, any number of times.
     [[nodiscard]] bool calls_back(u32 pc) const;
@@ -123,6 +125,7 @@ private:
     void learn_packet(State& state, domain::Compare compare, const Val& a, const Val& b);
 
     const Program& program_;
+    const ControlFlow& flow_;
     /// Those of the object, then what is in maps of maps.
     std::vector<MapView> maps_;
     std::size_t object_maps_ = 0;
@@ -141,6 +144,7 @@ private:
     i64 size_limit_ = 0;     ///< most bytes of its last sized memory
     std::optional<i64> constant_size_;
     u32 released_ = 0;
+    u32 cast_owner_ = 0; ///< of the socket in r1
 };
 
 } // namespace skep::verifier

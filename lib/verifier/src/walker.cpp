@@ -101,8 +101,11 @@ bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on
             return stepper_.fail(pc, "V100", fault->text);
     const isa::Insn& insn = program_.insns[pc];
     const unsigned cls = insn.opcode & isa::kClassMask;
-    if (cls != isa::kJmp && cls != isa::kJmp32)
+    if (cls != isa::kJmp && cls != isa::kJmp32) {
+        if (cls == isa::kLd && insn.opcode != isa::kLddw && !no_packet(now, pc, next))
+            return false;
         return goes_on = stepper_.step(now.state, pc);
+    }
     switch (insn.opcode) {
     case isa::kExit:
         return exit(now, pc, next);
@@ -125,6 +128,18 @@ bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on
 
 u32 Walker::target(u32 pc) const {
     return static_cast<u32>(isa::target_of(program_.insns[pc], pc));
+}
+
+/// A legacy load of what is not in the packet returns 0 from the function. From the program that
+/// is always allowed.
+bool Walker::no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next) {
+    if (now.state.frames.size() == 1)
+        return true;
+    if (!stepper_.may_return_early(pc))
+        return false;
+    Arrival out = now;
+    out.state.frame().regs[0] = number(0, 0);
+    return exit(out, pc, next);
 }
 
 bool Walker::exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {

@@ -55,6 +55,7 @@ public:
 
 private:
     bool straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter);
+    bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool branch(Arrival& now, u32 pc, std::vector<Arrival>& next);

@@ -104,6 +104,52 @@ TEST(verdict, references_are_given_back) {
     EXPECT_EQ(judge(reserve), "V601 at 4"); // An array is no ring buffer.
 }
 
+TEST(verdict, sockets_are_read_by_field_and_live_as_long_as_their_owner) {
+    using enum spec::ProgramType;
+    constexpr const char* kSk = "r6 = r1; r1 = *(u64 *)(r1 +168); if r1 == 0 goto end;";
+    EXPECT_EQ(judge(with(kSk, "r0 = *(u32 *)(r1 +4); end: r0 = 0; exit"), SchedCls), "accepted");
+    // A socket that need not be a full one has no type; nobody writes to sockets.
+    EXPECT_EQ(judge(with(kSk, "r0 = *(u32 *)(r1 +8); end: r0 = 0; exit"), SchedCls), "V604 at 3");
+    EXPECT_EQ(judge(with(kSk, "r0 = *(u64 *)(r1 +0); end: r0 = 0; exit"), SchedCls), "V604 at 3");
+    EXPECT_EQ(judge(with(kSk, "*(u32 *)(r1 +16) = 1; end: r0 = 0; exit"), SchedCls), "V606 at 3");
+    const auto full = [&](const char* rest) {
+        return with(kSk, "call 95; if r0 == 0 goto end;") + rest + "end: r0 = 0; exit";
+    };
+    EXPECT_EQ(judge(full("r0 = *(u32 *)(r0 +8);"), SchedCls), "accepted");
+    EXPECT_EQ(judge(full("r0 = *(u16 *)(r0 +50);"), SchedCls), "V604 at 5");
+    EXPECT_EQ(judge(full("r1 = r0; call 86;"), SchedCls), "V402 at 6");
+}
+
+TEST(verdict, a_view_of_a_socket_ends_with_it) {
+    constexpr const char* kTaken =
+        "r6 = r1; r2 = r10; r2 += -12; *(u64 *)(r10 -8) = 0; *(u32 *)(r10 -12) = 0; r3 = 12;"
+        "r4 = 0; r5 = 0; call 84; if r0 == 0 goto end; r6 = r0; r1 = r0; call 96; r7 = r0;";
+    const auto taken = [&](const char* rest) { return with(kTaken, rest) + "end: r0 = 0; exit"; };
+    using enum spec::ProgramType;
+    const char* release = "r1 = r6; call 86;";
+    EXPECT_EQ(judge(taken(release), SchedCls), "accepted");
+    EXPECT_EQ(judge(taken(""), SchedCls), "V401 at 15");
+    EXPECT_EQ(
+        judge(taken("if r7 == 0 goto pc+1; r8 = *(u32 *)(r7 +0); r1 = r6; call 86;"), SchedCls),
+        "accepted");
+    EXPECT_EQ(
+        judge(taken("r1 = r6; call 86; if r7 == 0 goto end; r8 = *(u32 *)(r7 +0);"), SchedCls),
+        "V202 at 17");
+    // The view gives back what it shows.
+    EXPECT_EQ(judge(taken("if r7 == 0 goto pc+3; r1 = r7; call 86; goto end; r1 = r6; call 86;"),
+                    SchedCls),
+              "accepted");
+}
+
+TEST(verdict, legacy_loads_may_return_early_from_functions_that_return_numbers) {
+    // Without a type, nothing says that the function returns a number.
+    EXPECT_EQ(judge("r6 = r1; call pc+2; r0 = 0; exit; r6 = r1; r0 = *(u8 *)skb[0]; exit",
+                    spec::ProgramType::SocketFilter),
+              "V602 at 5");
+    EXPECT_EQ(judge("r6 = r1; r0 = *(u8 *)skb[0]; exit", spec::ProgramType::SocketFilter),
+              "accepted");
+}
+
 TEST(verdict, numbers_keep_what_branches_say) {
     // r0 != 6 here, so it is not 6 there.
     EXPECT_EQ(judge("call 7; if r0 == 6 goto pc+3; if r0 != 6 goto pc+1; r0 = r9; r0 = 1; exit;"

@@ -51,7 +51,8 @@ public:
         return reinterpret_cast<std::uint64_t>(bytes().data());
     }
 
-    /// Zeroes fields, pointers and packet.
+    /// Zeroes fields, pointers and packet; but pointers that are never null, of which a zeroed
+    /// socket or flow keys are what they point to.
     void reset() noexcept;
     /// Copies a packet in, with kHeadroom in front and kTailroom behind. Error: over kMaxPacket.
     Result<void> set_packet(std::span<const std::byte> packet);
@@ -75,6 +76,8 @@ public:
     }
 
 private:
+    void place_objects() noexcept;
+
     static constexpr std::size_t kPointers = static_cast<std::size_t>(spec::FieldKind::Count_);
     static constexpr std::size_t kHeader = kPointers * 8;
 
@@ -82,6 +85,8 @@ private:
     std::uint32_t size_;
     std::vector<std::uint64_t> block_; ///< pointers by FieldKind, then the user-visible structure
     std::array<Capability, kPointers> caps_{};
+    /// A socket and flow keys, for fields that are never null.
+    std::vector<std::byte> objects_;
     std::vector<std::byte> buffer_;
     Packet packet_{};
 };
