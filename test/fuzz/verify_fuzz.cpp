@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     def.name = "memory";
     const std::array views{verifier::MapView{.def = &def}};
     const verifier::Report report = verifier::verify(
-        *program, views, {.max_visits = 20'000, .max_states = 5'000, .keep_certificate = true});
+        *program, views,
+        {.max_visits = 20'000, .max_states = 5'000, .keep_certificate = true, .explain = true});
     SKEP_CHECK((report.outcome == verifier::Outcome::Accepted) == report.findings.empty());
     SKEP_CHECK(report.findings.empty() || !report.findings[0].message.starts_with("internal"));
     if (report.outcome != verifier::Outcome::Accepted || program->type == spec::ProgramType::Kprobe)

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "cli.hpp"
+#include "compile.hpp"
+#include "diagnostics.hpp"
 #include "disassembly.hpp"
 #include "input_file.hpp"
 #include "skep/base/file.hpp"
@@ -58,17 +60,54 @@ struct Verified {
     std::vector<Judged> programs;
 };
 
+/// A program that the object's other parts do not fit.
+Judged not_linked(const object::Object::Failed& failed) {
+    auto program = std::make_shared<Program>();
+    program->name = failed.program;
+    const std::int64_t at = failed.error.place.instruction;
+    Judged judged{.program = std::move(program)};
+    judged.report.outcome =
+        failed.error.code == ErrorCode::Malformed ? Outcome::Rejected : Outcome::Unsupported;
+    judged.report.findings.push_back({.code = "V701",
+                                      .insn = at < 0 ? 0 : static_cast<std::uint32_t>(at),
+                                      .message = failed.error.message});
+    return judged;
+}
+
+/// Opens the object again, with its debugging information: reading that takes longer than most
+/// proofs, and only messages need it.
+void name_variables(const Console& console, InputOptions input, Verified& verified) {
+    if (input.variables)
+        return;
+    input.variables = true;
+    input.say_warnings = false;
+    auto object = open_input(console, input);
+    if (!object)
+        return;
+    for (Judged& judged : verified.programs)
+        for (const auto& program : object->programs)
+            if (program->name == judged.program->name &&
+                program->insns.size() == judged.program->insns.size())
+                judged.program = program;
+    verified.object = *std::move(object);
+}
+
 Verified verify_file(const Console& console, const Options& options, const std::string& file) {
     Verified verified{.file = file};
     InputOptions input = options.input;
     input.file = file;
+    input.variables = is_source(file); // It is compiled only once.
     auto object = open_input(console, input);
     if (!object) {
         verified.error = std::move(object).error();
         return verified;
     }
     verified.object = *std::move(object);
-    if (!options.program.empty() || verified.object->programs.empty())
+    for (const auto& failed : verified.object->failed)
+        if (options.program.empty() || failed.program == options.program)
+            verified.programs.push_back(not_linked(failed));
+    const bool found = !options.program.empty() && !verified.programs.empty();
+    if (!found && (!options.program.empty() || verified.object->programs.empty()))
         if (auto chosen = choose_program(*verified.object, options.program); !chosen) {
             verified.error = std::move(chosen).error();
             return verified;
@@ -78,18 +117,19 @@ Verified verify_file(const Console& console, const Options& options, const std::
         if (!options.program.empty() && program->name != options.program)
             continue;
         const auto start = std::chrono::steady_clock::now();
-        Judged judged{.program = program,
-                      .report = verifier::verify(*program, maps,
-                                                 {.strict_alignment = options.strict_alignment})};
+        Judged judged{
+            .program = program,
+            .report = verifier::verify(
+                *program, maps, {.strict_alignment = options.strict_alignment, .explain = true})};
         judged.milliseconds =
             std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
                 .count();
         verified.programs.push_back(std::move(judged));
     }
-    for (const auto& failed : verified.object->failed)
-        if (options.program.empty())
-            console.warn(fmt::format("{}: program \"{}\": {}", file, failed.program,
-                                     failed.error.to_string()));
+    if (std::ranges::any_of(verified.programs, [](const Judged& judged) {
+            return judged.report.outcome != Outcome::Accepted;
+        }))
+        name_variables(console, input, verified);
     return verified;
 }
 
@@ -111,23 +151,14 @@ std::vector<Verified> verify_all(const Console& console, const Options& options)
     return all;
 }
 
-Json to_json(const Judged& judged) {
+Json to_json(const Console& console, const object::Object& object, const Judged& judged) {
     const Program& program = *judged.program;
-    Json findings = Json::array();
-    for (const verifier::Finding& finding : judged.report.findings) {
-        Json row{{"code", finding.code}, {"insn", finding.insn}, {"message", finding.message}};
-        if (const LineInfo* line = program.line_of(finding.insn)) {
-            row["file"] = line->file;
-            row["line"] = line->line;
-            row["column"] = line->column;
-        }
-        findings.push_back(std::move(row));
-    }
     const verifier::Statistics& counts = judged.report.statistics;
     return Json{{"program", program.name},
                 {"verdict", name(judged.report.outcome)},
-                {"reason", findings.empty() ? "" : judged.report.findings[0].message},
-                {"findings", std::move(findings)},
+                {"reason", judged.report.findings.empty() ? "" : judged.report.findings[0].message},
+                {"findings",
+                 Diagnostics(console, Disassembly(object, program), program, judged.report).json()},
                 {"instructions", program.insns.size()},
                 {"visited", counts.visited},
                 {"checked", counts.checked},
@@ -135,7 +166,7 @@ Json to_json(const Judged& judged) {
                 {"duration", judged.milliseconds / 1000}};
 }
 
-std::string to_text(const object::Object& object, const Judged& judged) {
+std::string to_text(const Console& console, const object::Object& object, const Judged& judged) {
     const Program& program = *judged.program;
     const verifier::Statistics& counts = judged.report.statistics;
     std::string text =
@@ -143,16 +174,7 @@ std::string to_text(const object::Object& object, const Judged& judged) {
                     runtime::type_name(program.type), name(judged.report.outcome),
                     program.insns.size(), counts.visited, counts.states);
     const Disassembly disassembly(object, program);
-    for (const verifier::Finding& finding : judged.report.findings) {
-        text += fmt::format("  {}: {}\n", finding.code, finding.message);
-        if (const LineInfo* line = program.line_of(finding.insn))
-            text += fmt::format("    at {}:{}:{}: {}\n", base_name(line->file), line->line,
-                                line->column, trimmed(line->text));
-        if (finding.insn < program.insns.size())
-            text += fmt::format("    instruction {}: {}\n", finding.insn,
-                                disassembly.text(finding.insn));
-    }
-    return text;
+    return text + Diagnostics(console, disassembly, program, judged.report).text();
 }
 
 /// As veristat writes it; the duration is in microseconds.
@@ -172,26 +194,14 @@ std::string to_csv(const std::vector<Verified>& all) {
 }
 
 /// SARIF 2.1.0, as code hosts read it.
-Json to_sarif(const std::vector<Verified>& all) {
+Json to_sarif(const Console& console, const std::vector<Verified>& all) {
     Json results = Json::array();
     for (const Verified& file : all)
         for (const Judged& judged : file.programs)
-            for (const verifier::Finding& finding : judged.report.findings) {
-                Json place{{"artifactLocation", {{"uri", file.file}}}};
-                if (const LineInfo* line = judged.program->line_of(finding.insn)) {
-                    place["artifactLocation"]["uri"] = line->file;
-                    place["region"] = {{"startLine", line->line},
-                                       {"startColumn", std::max(line->column, 1U)}};
-                }
-                const bool rejected = judged.report.outcome == Outcome::Rejected;
-                results.push_back(
-                    {{"ruleId", finding.code},
-                     {"level", rejected ? "error" : "note"},
-                     {"message",
-                      {{"text", fmt::format("{}, instruction {}: {}", judged.program->name,
-                                            finding.insn, finding.message)}}},
-                     {"locations", Json::array({{{"physicalLocation", std::move(place)}}})}});
-            }
+            for (Json& result : Diagnostics(console, Disassembly(*file.object, *judged.program),
+                                            *judged.program, judged.report)
+                                    .sarif(file.file))
+                results.push_back(std::move(result));
     return {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
             {"version", "2.1.0"},
             {"runs",
@@ -299,19 +309,19 @@ Exit show(const Console& console, const Options& options, const std::vector<Veri
         for (const Judged& judged : file.programs) {
             ++counts[judged.report.outcome];
             if (console.json) {
-                Json row = to_json(judged);
+                Json row = to_json(console, *file.object, judged);
                 if (all.size() > 1)
                     row["object"] = file.file;
                 programs.push_back(std::move(row));
             } else if (text) {
-                console.out(to_text(*file.object, judged));
+                console.out(to_text(console, *file.object, judged));
             }
         }
     }
     if (options.csv)
         console.out(to_csv(all));
     else if (options.sarif)
-        console.result(to_sarif(all));
+        console.result(to_sarif(console, all));
     else if (console.json)
         console.result(programs.size() == 1 ? programs[0]
                                             : Json{{"programs", std::move(programs)}});

@@ -90,7 +90,8 @@ void add_opening_options(CLI::App& verb, InputOptions& options) {
 
 Result<object::Object> open_input(const Console& console, const InputOptions& options) {
     object::OpenOptions open_options{.name = std::filesystem::path(options.file).stem().string(),
-                                     .kernel_version = kernel_version()};
+                                     .kernel_version = kernel_version(),
+                                     .variables = options.variables};
     open_options.name = open_options.name.substr(0, open_options.name.find('.'));
     const std::vector<std::byte> bytes =
         SKEP_TRY(is_source(options.file) ? compiled(console, options) : read_file(options.file));
@@ -111,7 +112,8 @@ Result<object::Object> open_input(const Console& console, const InputOptions& op
         return std::unexpected(std::move(error));
     }
     for (const std::string& warning : object->warnings)
-        console.warn(options.file + ": " + warning);
+        if (options.say_warnings)
+            console.warn(options.file + ": " + warning);
     return object;
 }
 

@@ -16,6 +16,8 @@ struct InputOptions {
     std::string btf;  ///< to relocate against: a file; empty: the running kernel's; "none"
     std::string cpu = "v3";
     std::vector<std::string> includes, defines;
+    bool variables = false;   ///< read the debugging information, too
+    bool say_warnings = true; ///< about the object
 };
 
 void add_input_options(CLI::App& verb, InputOptions& options);

@@ -119,8 +119,9 @@ private:
         for (std::uint32_t i = 0; i < function.count; ++i)
             program_.insns.push_back(load<isa::Insn>(code + std::size_t{i} * 8));
         placed_.push_back({&function, start});
-        program_.subprograms.push_back(
-            {function.name, start, start + function.count, function.global, function.type_id});
+        program_.subprograms.push_back({function.name, start, start + function.count,
+                                        function.global, function.type_id, section.name,
+                                        function.start});
         add_lines(function, section.name, start);
         return start;
     }

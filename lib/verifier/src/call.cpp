@@ -210,6 +210,7 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
     const ArgKind kind = proto.args[arg];
     if (kind == ArgKind::None)
         return true;
+    subject_ = static_cast<int>(reg);
     if (!readable(state, pc, reg))
         return false;
     const Val val = state.frame().regs[reg];

@@ -110,6 +110,7 @@ bool Stepper::leave_callback(State& state, u32 pc) {
         return false;
     const Val r0 = state.frame().regs[0];
     const Fact fact = state.of(r0);
+    about(0);
     if (r0.kind == Kind::Pointer || fact.smin() < 0 || fact.smax() > 1)
         return fail(pc, "V607",
                     fmt::format("the callback returns {} to {}, 0 or 1 is allowed", fact.smin(),
@@ -175,6 +176,7 @@ bool Stepper::call_by_contract(State& state, u32 pc, const Contract& contract) {
     unsigned reg = 0;
     for (const Contract::Parameter& parameter : contract.parameters) {
         ++reg;
+        about(static_cast<int>(reg));
         if (!readable(state, pc, reg))
             return false;
         Val val = regs[reg];
@@ -368,6 +370,7 @@ bool Stepper::leave(State& state, u32 pc) {
         return true;
     }
     const Fact fact = state.of(r0);
+    about(0);
     if (r0.kind == Kind::Pointer || fact.smin() < low || fact.smax() > high)
         return fail(pc, "V603",
                     fmt::format("the program returns {} to {}, {} to {} is allowed", fact.smin(),

@@ -121,9 +121,16 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
             if (bound.sym != 0 && high <= state.fact(bound.sym).smin() + bound.c)
                 return true;
         }
-        return fail(
-            pc, "V101",
-            fmt::format("bytes {} to {} of the packet are not known to exist", low, high - 1));
+        const PacketBound* nearest = state.bound(base.region, base.sym);
+        const std::string place = fmt::format(
+            "{} bytes at {}", access.size,
+            low + access.size == high ? fmt::format("offset {}", low)
+                                      : fmt::format("offset {} to {}", low, high - access.size));
+        return fail(pc, "V101",
+                    nearest == nullptr
+                        ? fmt::format("{} of the packet: no test says that they exist", place)
+                        : fmt::format("{} of the packet: the tests say so of {} bytes less", place,
+                                      end - nearest->c));
     }
     case Region::MapValue: {
         const MapView& map = maps_[base.aux];

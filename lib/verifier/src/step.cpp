@@ -105,7 +105,7 @@ Stepper::Stepper(const Program& program, const ControlFlow& flow, std::span<cons
 }
 
 bool Stepper::fail(u32 pc, const char* code, std::string message) {
-    finding_ = {.code = code, .insn = pc, .message = std::move(message)};
+    finding_ = {.code = code, .insn = pc, .message = std::move(message), .reg = subject_};
     unsupported_ = false;
     return false;
 }
@@ -144,11 +144,26 @@ std::optional<State> Stepper::initial() {
 bool Stepper::readable(const State& state, u32 pc, unsigned reg) {
     if (state.frame().regs[reg].kind != Kind::Uninit)
         return true;
+    subject_ = static_cast<int>(reg);
     return fail(pc, "V301", fmt::format("r{} is read, but was never written", reg));
+}
+
+/// The address of an access, else what is written.
+int Stepper::subject_of(const isa::Insn& insn) {
+    switch (insn.opcode & isa::kClassMask) {
+    case isa::kLdx:
+        return insn.src;
+    case isa::kJmp:
+    case isa::kJmp32:
+        return insn.opcode == isa::kExit ? 0 : insn.opcode == isa::kCall ? -1 : int{insn.dst};
+    default:
+        return insn.opcode == isa::kLddw ? -1 : int{insn.dst};
+    }
 }
 
 bool Stepper::step(State& state, u32 pc) {
     const isa::Insn& insn = program_.insns[pc];
+    subject_ = subject_of(insn);
     switch (insn.opcode & isa::kClassMask) {
     case isa::kAlu:
     case isa::kAlu64:

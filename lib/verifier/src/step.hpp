@@ -70,6 +70,9 @@ public:
     /// Sets the finding; false.
     bool fail(u32 pc, const char* code, std::string message);
     [[nodiscard]] const Finding& finding() const { return finding_; }
+    /// The register that the next finding is about; -1: none.
+    void about(int reg) { subject_ = reg; }
+    [[nodiscard]] const MapView& map(u32 index) const { return maps_[index]; }
     /// The finding says that something is not known, not that it is wrong.
     [[nodiscard]] bool unsupported() const { return unsupported_; }
 
@@ -83,6 +86,7 @@ private:
         bool packet = false;  ///< the helper takes packet memory
     };
 
+    [[nodiscard]] static int subject_of(const isa::Insn& insn);
     bool unknown(u32 pc, std::string message);
     bool readable(const State& state, u32 pc, unsigned reg);
 
@@ -133,6 +137,7 @@ private:
     Symbols& symbols_;
     const spec::ContextLayout* layout_ = nullptr;
     Contracts contracts_;
+    int subject_ = -1;                   ///< the register that a finding would be about
     const Contract* contract_ = nullptr; ///< of the global function that is being verified
     std::vector<Kfunc> kfuncs_;          ///< by extern
     std::unordered_map<u32, u32> stack_used_;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "explain.hpp"
 #include "follower.hpp"
 #include "order.hpp"
 #include "proof.hpp"
@@ -31,6 +32,10 @@ constexpr std::size_t kLookBack = 8;
 constexpr std::size_t kJoins = 2;
 constexpr std::size_t kWidenings = 12;
 
+/// Findings to report, and to look for (the same one is found on many paths).
+constexpr std::size_t kMaxFindings = 20;
+constexpr std::size_t kMaxRecorded = 500;
+
 class Analysis final : public Certificate {
 public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
@@ -41,9 +46,15 @@ public:
     }
 
     Report run() {
-        if (structure() && prove(walker_.stepper().initial(), 0) && global_functions() &&
-            stacks(0, 0, 1))
-            report_.outcome = Outcome::Accepted;
+        if (structure()) {
+            const bool main = prove(walker_.stepper().initial(), 0);
+            const bool functions = global_functions();
+            if (main && functions && stacks(0, 0, 1))
+                report_.outcome = Outcome::Accepted;
+        }
+        // A program that is unsafe is so whatever else is not known of it.
+        if (!report_.findings.empty() && rejected_)
+            report_.outcome = Outcome::Rejected;
         return std::move(report_);
     }
 
@@ -72,6 +83,7 @@ private:
                 return true;
             return refuse(pc, "V900", "internal: the checker does not agree");
         };
+        const auto earlier = std::exchange(report_.findings, {});
         bool proved = certified(joined(*start));
         const auto again = [&](auto attempt) {
             if (proved || report_.outcome == Outcome::Unsupported)
@@ -102,6 +114,9 @@ private:
             });
         for (const auto& [point, states] : kept_)
             report_.statistics.states += states.size();
+        if (!proved && options_.explain)
+            collect(*start);
+        report_.findings.insert(report_.findings.begin(), earlier.begin(), earlier.end());
         if (pc == 0 && options_.keep_certificate) {
             main_ = std::move(kept_);
             main_exact_ = exact_;
@@ -111,26 +126,73 @@ private:
 
     /// Each on its own: calls rely on nothing but the contract.
     bool global_functions() {
-        return std::ranges::all_of(walker_.flow().functions, [this](const FunctionRange& function) {
-            return walker_.stepper().contract_of(function.begin) == nullptr ||
-                   prove(walker_.stepper().initial_of(function.begin), function.begin);
+        bool all = true;
+        for (const FunctionRange& function : walker_.flow().functions)
+            if (walker_.stepper().contract_of(function.begin) != nullptr)
+                all &= prove(walker_.stepper().initial_of(function.begin), function.begin);
+        return all;
+    }
+
+    // --- what to tell people ---
+
+    /// Walks the paths once more, and past what is found: for all findings, with their paths.
+    void collect(const State& start) {
+        Recorder recorder;
+        walker_.record(&recorder);
+        recorder_ = &recorder;
+        kept_.clear();
+        states_ = 0;
+        ways_.assign(1, {});
+        const auto first = std::exchange(report_.findings, {});
+        const Statistics before = report_.statistics;
+        limit_ = before.visited + options_.max_visits / 10;
+        (void)by_paths(start);
+        walker_.record(nullptr);
+        recorder_ = nullptr;
+        report_.statistics = before;
+        report_.findings.clear();
+        bool any = false;
+        for (Recorder::Found& found : recorder.found) {
+            const auto same = [&](const Finding& other) {
+                return other.code == found.finding.code && other.insn == found.finding.insn;
+            };
+            if (report_.findings.size() == kMaxFindings ||
+                std::ranges::any_of(report_.findings, same))
+                continue;
+            found.finding.path = std::move(found.trail);
+            explain(walker_, start, root_, found.finding);
+            any |= !found.unsupported;
+            report_.findings.push_back(std::move(found.finding));
+        }
+        // What the first attempt lacked comes first, if it is another thing.
+        for (const Finding& finding : first)
+            if (std::ranges::none_of(report_.findings, [&](const Finding& other) {
+                    return other.insn == finding.insn && other.code == finding.code;
+                }))
+                report_.findings.insert(report_.findings.begin(), finding);
+        std::ranges::stable_sort(report_.findings, {}, [&](const Finding& finding) {
+            return finding.code != first.front().code || finding.insn != first.front().insn;
         });
+        if (!report_.findings.empty())
+            report_.findings.front().folded = recorder.folded;
     }
 
     bool fail() {
         report_.findings.push_back(walker_.stepper().finding());
         report_.outcome =
             walker_.stepper().unsupported() ? Outcome::Unsupported : Outcome::Rejected;
+        rejected_ |= report_.outcome == Outcome::Rejected;
         return false;
     }
     bool refuse(u32 pc, const char* code, std::string message) {
-        report_.findings.push_back({code, pc, std::move(message)});
+        report_.findings.push_back({.code = code, .insn = pc, .message = std::move(message)});
         report_.outcome = Outcome::Rejected;
+        rejected_ = true;
         return false;
     }
 
     bool unsupported(std::string message) {
-        report_.findings.push_back({"V900", 0, std::move(message)});
+        report_.findings.push_back({.code = "V900", .message = std::move(message)});
         report_.outcome = Outcome::Unsupported;
         return false;
     }
@@ -456,7 +518,29 @@ private:
         u32 index = 0;                       ///< of the parent, or of the state to close
         u32 slot = 0;                        ///< in the parent's targets
         bool close = false;
+        u32 way = 0; ///< where findings are recorded: the way to the state it comes from
     };
+
+    /// How a state that was kept is reached: from another way, by these decisions.
+    struct Way {
+        u32 from = 0;
+        std::vector<Decision> decisions;
+    };
+
+    [[nodiscard]] std::vector<Decision> whole_way(u32 way, std::vector<Decision> last) const {
+        std::vector<const Way*> parts;
+        std::size_t size = last.size();
+        for (; way != 0; way = ways_[way].from) {
+            parts.push_back(&ways_[way]);
+            size += ways_[way].decisions.size();
+        }
+        std::vector<Decision> all;
+        all.reserve(size);
+        for (auto part = parts.rbegin(); part != parts.rend(); ++part)
+            all.insert(all.end(), (*part)->decisions.begin(), (*part)->decisions.end());
+        all.insert(all.end(), last.begin(), last.end());
+        return all;
+    }
 
     bool by_paths(const State& start) {
         std::vector<Work> work;
@@ -480,6 +564,11 @@ private:
                     (*now.parent)[now.index].targets[now.slot] = static_cast<u32>(index);
             };
             const auto found = covering(states, form, now.arrival, pc);
+            if (!found && recorder_ != nullptr) {
+                recorder_->found.push_back(
+                    {report_.findings.back(), false, whole_way(now.way, now.arrival.trail)});
+                continue;
+            }
             if (!found)
                 return false;
             if (*found != kNone) {
@@ -495,8 +584,22 @@ private:
             work.push_back({.parent = &states, .index = index, .close = true});
             std::vector<Arrival> arrivals;
             now.arrival.by_contract = false;
+            u32 way = 0;
+            std::size_t known = 0;
+            if (recorder_ != nullptr) {
+                way = static_cast<u32>(ways_.size());
+                ways_.push_back({now.way, std::exchange(now.arrival.trail, {})});
+                known = recorder_->found.size();
+            }
             if (!walker_.walk(std::move(now.arrival), arrivals, report_.statistics.visited))
                 return fail();
+            if (recorder_ != nullptr) {
+                for (; known < recorder_->found.size(); ++known)
+                    recorder_->found[known].trail =
+                        whole_way(way, std::move(recorder_->found[known].trail));
+                if (recorder_->found.size() > kMaxRecorded)
+                    return false;
+            }
             if (over_budget(pc))
                 return false;
             states[index].targets.resize(arrivals.size());
@@ -504,7 +607,8 @@ private:
                 work.push_back({.arrival = std::move(arrivals[i]),
                                 .parent = &states,
                                 .index = index,
-                                .slot = static_cast<u32>(i)});
+                                .slot = static_cast<u32>(i),
+                                .way = way});
         }
         return true;
     }
@@ -553,6 +657,9 @@ private:
     domain::Widening widening_;
     domain::Widening give_up_;
     u32 root_ = 0;
+    bool rejected_ = false; ///< something was found that is wrong, not only unknown
+    Recorder* recorder_ = nullptr;
+    std::vector<Way> ways_;
     bool exact_ = false; ///< rounds that contracts bound are told apart, too
     std::uint64_t limit_ = 0;
     std::uint64_t states_ = 0;

@@ -77,20 +77,24 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
     const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
     for (u32 pc = now.pc; pc < block.end; ++pc) {
         if (pc != now.pc && stepper_.calls_back(pc)) {
-            next.push_back({std::move(now.state), pc});
+            next.push_back({std::move(now.state), pc, false, std::move(now.trail)});
             return true;
         }
         ++counter;
         bool goes_on = false;
-        if (!one(now, pc, next, goes_on))
+        if (!one_or_recover(now, pc, next, goes_on))
             return false;
         if (!goes_on)
             return true;
         if (program_.insns[pc].opcode == isa::kLddw)
             ++pc;
     }
-    next.push_back({std::move(now.state), block.end});
+    next.push_back({std::move(now.state), block.end, false, std::move(now.trail)});
     return true;
+}
+
+bool Walker::one_or_recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
+    return one(now, pc, next, goes_on) || recover(now, pc, next, goes_on);
 }
 
 bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
@@ -113,11 +117,13 @@ bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on
         return call(now, pc, next, goes_on);
     case 0x05: // ja
     case 0x06: // gotol
-        next.push_back({std::move(now.state), target(pc)});
+        next.push_back({std::move(now.state), target(pc), false, std::move(now.trail)});
         return true;
     case kMayGoto:
-        next.push_back({now.state, target(pc)});
-        next.push_back({std::move(now.state), pc + 1, true});
+        next.push_back({now.state, target(pc), false, now.trail});
+        decide(next.back(), pc, true);
+        next.push_back({std::move(now.state), pc + 1, true, std::move(now.trail)});
+        decide(next.back(), pc, false);
         return true;
     default:
         if ((insn.opcode & 0xf0U) != 0x80)
@@ -128,6 +134,86 @@ bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on
 
 u32 Walker::target(u32 pc) const {
     return static_cast<u32>(isa::target_of(program_.insns[pc], pc));
+}
+
+void Walker::decide(Arrival& arrival, u32 pc, bool taken) const {
+    if (recorder_ != nullptr)
+        arrival.trail.push_back({pc, taken});
+}
+
+namespace {
+
+constexpr Val kPoison{.kind = Kind::Pointer};
+
+bool is_poison(const Val& val) {
+    return val.kind == Kind::Pointer && val.region == Region::None;
+}
+
+/// What is not known because of an earlier finding plays a part.
+bool touches_poison(const State& state, const isa::Insn& insn) {
+    const auto& regs = state.frame().regs;
+    const auto poison = [&](unsigned reg) { return is_poison(regs[reg]); };
+    if (insn.opcode == isa::kCall)
+        return poison(1) || poison(2) || poison(3) || poison(4) || poison(5);
+    if (insn.opcode == isa::kExit)
+        return poison(0);
+    return poison(insn.dst) || poison(insn.src);
+}
+
+/// The pointer that a finding is about, and its copies: what else is done with them follows.
+void poison_like(State& state, const Val& val) {
+    const bool own = val.region == Region::Stack || val.region == Region::Context;
+    if (val.kind != Kind::Pointer || own)
+        return;
+    const auto change = [wrong = val](Val& other) {
+        if (other.kind == Kind::Pointer && other.region == wrong.region && other.aux == wrong.aux &&
+            other.instance == wrong.instance && other.sym == wrong.sym)
+            other = kPoison;
+    };
+    for (Frame& frame : state.frames) {
+        for (Val& other : frame.regs)
+            change(other);
+        for (Cell& cell : frame.stack)
+            if (cell.size == 8)
+                change(cell.val);
+    }
+}
+
+} // namespace
+
+/// After a finding: records it, and goes on with what would hold if all had been well.
+bool Walker::recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
+    if (recorder_ == nullptr)
+        return false;
+    const isa::Insn& insn = program_.insns[pc];
+    goes_on = false;
+    const bool ends = now.state.frames.empty() || insn.opcode == isa::kExit;
+    const bool secondary = !now.state.frames.empty() && touches_poison(now.state, insn);
+    if (secondary)
+        ++recorder_->folded;
+    else
+        recorder_->found.push_back({stepper_.finding(), stepper_.unsupported(), now.trail});
+    if (ends || (!secondary && stepper_.unsupported()))
+        return true;
+    if (const int about = stepper_.finding().reg; !secondary && about >= 0)
+        poison_like(now.state, now.state.frame().regs[static_cast<unsigned>(about)]);
+    auto& regs = now.state.frame().regs;
+    const unsigned cls = insn.opcode & isa::kClassMask;
+    if (insn.opcode == isa::kCall) {
+        for (unsigned reg = 1; reg <= 5; ++reg)
+            regs[reg] = {};
+        regs[0] = kPoison;
+    } else if (cls == isa::kJmp || cls == isa::kJmp32) {
+        for (const unsigned reg : {unsigned{insn.dst}, unsigned{insn.src}})
+            if (regs[reg].kind == Kind::Uninit)
+                regs[reg] = kPoison;
+        return branch(now, pc, next);
+    } else if (cls == isa::kLdx || cls == isa::kAlu || cls == isa::kAlu64 || cls == isa::kLd) {
+        if (insn.dst != isa::kFramePointer)
+            regs[insn.dst] = kPoison;
+    }
+    goes_on = true;
+    return true;
 }
 
 /// A legacy load of what is not in the packet returns 0 from the function. From the program that
@@ -144,23 +230,25 @@ bool Walker::no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next) {
 
 bool Walker::exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     State& state = now.state;
+    stepper_.about(-1);
     const u32 return_to = state.frame().return_to;
     const bool callback = state.frame().callback != 0;
     if (!stepper_.leave(state, pc))
         return false;
     if (!state.frames.empty())
-        next.push_back({std::move(state), return_to, callback});
+        next.push_back({std::move(state), return_to, callback, std::move(now.trail)});
     return true;
 }
 
 bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
     State& state = now.state;
+    stepper_.about(-1);
     if (program_.insns[pc].src == isa::kCallLocal) {
         if (const Contract* contract = stepper_.contract_of(target(pc)))
             return goes_on = stepper_.call_by_contract(state, pc, *contract);
         if (!stepper_.enter(state, pc))
             return false;
-        next.push_back({std::move(state), target(pc)});
+        next.push_back({std::move(state), target(pc), false, std::move(now.trail)});
         return true;
     }
     if (stepper_.kfunc_at(pc) == Kfunc::IteratorNext) {
@@ -169,8 +257,10 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
             bool possible = false;
             if (!stepper_.next(after, pc, more, possible))
                 return false;
-            if (possible)
-                next.push_back({std::move(after), pc + 1, more});
+            if (!possible)
+                continue;
+            next.push_back({std::move(after), pc + 1, more, now.trail});
+            decide(next.back(), pc, more);
         }
         return true;
     }
@@ -184,9 +274,12 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
     bool possible = false;
     if (!stepper_.enter_callback(inside, pc, callback, possible))
         return false;
-    if (possible)
-        next.push_back({std::move(inside), callback});
-    next.push_back({std::move(state), pc + 1});
+    if (possible) {
+        next.push_back({std::move(inside), callback, false, now.trail});
+        decide(next.back(), pc, true);
+    }
+    next.push_back({std::move(state), pc + 1, false, std::move(now.trail)});
+    decide(next.back(), pc, false);
     return true;
 }
 
@@ -195,20 +288,26 @@ bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     const auto& regs = now.state.frame().regs;
     const bool from_register = (insn.opcode & isa::kSrcMask) == isa::kX;
     if (regs[insn.dst].kind == Kind::Uninit ||
-        (from_register && regs[insn.src].kind == Kind::Uninit))
-        return stepper_.fail(
-            pc, "V301",
-            fmt::format("r{} is read, but was never written",
-                        regs[insn.dst].kind == Kind::Uninit ? insn.dst : insn.src));
+        (from_register && regs[insn.src].kind == Kind::Uninit)) {
+        const unsigned reg = regs[insn.dst].kind == Kind::Uninit ? insn.dst : insn.src;
+        stepper_.about(static_cast<int>(reg));
+        return stepper_.fail(pc, "V301", fmt::format("r{} is read, but was never written", reg));
+    }
     const std::optional<bool> decided = stepper_.decided(now.state, pc);
     if (!decided) {
         State taken = now.state;
-        if (stepper_.branch(taken, pc, true))
-            next.push_back({std::move(taken), target(pc)});
-        if (stepper_.branch(now.state, pc, false))
-            next.push_back({std::move(now.state), pc + 1});
+        if (stepper_.branch(taken, pc, true)) {
+            next.push_back({std::move(taken), target(pc), false, now.trail});
+            decide(next.back(), pc, true);
+        }
+        if (stepper_.branch(now.state, pc, false)) {
+            next.push_back({std::move(now.state), pc + 1, false, std::move(now.trail)});
+            decide(next.back(), pc, false);
+        }
     } else if (stepper_.branch(now.state, pc, *decided)) {
-        next.push_back({std::move(now.state), *decided ? target(pc) : pc + 1});
+        next.push_back(
+            {std::move(now.state), *decided ? target(pc) : pc + 1, false, std::move(now.trail)});
+        decide(next.back(), pc, *decided);
     }
     return true;
 }

@@ -24,6 +24,20 @@ struct Arrival {
     State state;
     u32 pc = 0;
     bool by_contract = false; ///< whatever bounds the iterations bounds these arrivals, too
+    /// Where a Recorder is at work: the decisions since the last state that was kept.
+    std::vector<Decision> trail;
+};
+
+/// Takes what a walk finds instead of ending it: the walk goes on as if nothing had been wrong.
+struct Recorder {
+    struct Found {
+        Finding finding;
+        bool unsupported = false;
+        std::vector<Decision> trail;
+    };
+    std::vector<Found> found;
+    /// Findings about what an earlier finding had left unknown.
+    std::uint32_t folded = 0;
 };
 
 /// Walks states through the program from one place where states are kept to the next. Engine and
@@ -41,10 +55,16 @@ public:
     /// now.state; otherwise `next` has got all that follows.
     bool one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
 
+    /// The same; where a Recorder is at work, past what is found.
+    bool one_or_recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
+
     /// True if states are kept where `pc` begins: paths meet there.
     [[nodiscard]] bool is_meeting(u32 pc) const;
     /// Forgets registers that nobody reads.
     void clean(State& state, u32 pc);
+
+    /// From now on; nullptr: no longer.
+    void record(Recorder* recorder) { recorder_ = recorder; }
 
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const ControlFlow& flow() const { return flow_; }
@@ -55,6 +75,8 @@ public:
 
 private:
     bool straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter);
+    void decide(Arrival& arrival, u32 pc, bool taken) const;
+    bool recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
@@ -67,6 +89,7 @@ private:
     std::vector<std::uint16_t> live_;
     Symbols symbols_;
     Stepper stepper_;
+    Recorder* recorder_ = nullptr;
 };
 
 } // namespace skep::verifier

@@ -23,10 +23,12 @@ namespace skep {
 /// A function of a linked program. The first one is the program itself.
 struct Subprogram {
     std::string name;
-    std::uint32_t start = 0;   ///< first slot
-    std::uint32_t end = 0;     ///< one past the last slot
-    bool global = false;       ///< not static in the source: verified by contract
-    std::uint32_t type_id = 0; ///< FUNC in the object's BTF; 0: not known
+    std::uint32_t start = 0;        ///< first slot
+    std::uint32_t end = 0;          ///< one past the last slot
+    bool global = false;            ///< not static in the source: verified by contract
+    std::uint32_t type_id = 0;      ///< FUNC in the object's BTF; 0: not known
+    std::string section;            ///< ELF section that it comes from
+    std::uint32_t section_slot = 0; ///< its first slot there
 };
 
 /// Where an instruction came from (.BTF.ext line_info). Holds from `insn` to the next entry.

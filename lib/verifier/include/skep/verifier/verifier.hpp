@@ -21,12 +21,33 @@ enum class Outcome : std::uint8_t {
     Unsupported, ///< uses what this verifier does not know; nothing is said about safety
 };
 
+/// Something that happened on the way to a finding.
+struct Note {
+    std::uint32_t insn = 0;
+    int reg = -1;     ///< the register it is about; -1: none
+    std::string text; ///< "is packet + 14 from here", "is tested: 34 bytes are there"
+};
+
+/// A conditional jump, or a call that can go two ways, on the way to a finding.
+struct Decision {
+    std::uint32_t insn = 0;
+    bool taken = false; ///< the jump; of calls: the callback or the loop has one more round
+};
+
 /// An obligation that was not proved, or a feature that is not known.
 struct Finding {
-    std::string code;       ///< "V101"; stable
-    std::uint32_t insn = 0; ///< slot in the program
-    std::string message;    ///< what was needed and what was known
+    std::string code;           ///< "V101"; stable
+    std::uint32_t insn = 0;     ///< slot in the program
+    std::string message;        ///< what was needed and what was known
+    int reg = -1;               ///< the register that it is about; -1: none
+    std::string kernel;         ///< what Linux's verifier would say, in its words; may be empty
+    std::vector<Note> notes;    ///< where what was known was gained and lost, in this order
+    std::vector<Decision> path; ///< one way on which it happens; empty: there are no decisions
+    std::uint32_t folded = 0;   ///< findings that follow from this one and are not listed
 };
+
+/// What a code means, in a few words: "access to the packet not covered by a test".
+[[nodiscard]] std::string_view title_of(std::string_view code) noexcept;
 
 /// A map as the verifier sees it.
 struct MapView {
@@ -43,6 +64,8 @@ struct Options {
     std::uint64_t max_states = 200'000;   ///< states that may be kept
     bool strict_alignment = false;        ///< accesses to packets and memory must be aligned, too
     bool keep_certificate = false;        ///< for Report::certificate
+    /// Of a program that is not accepted: all findings, with paths and notes. Costs as much again.
+    bool explain = false;
 };
 
 struct Statistics {
