@@ -69,12 +69,16 @@ std::vector<std::byte> random_packet(Random& random) {
 }
 
 /// False, with a report, if a run left the proof.
-bool inside(const Program& program, const verifier::Follower& follower, const exec::Trap& trap,
-            Totals& totals, std::uint64_t seed) {
+bool inside(const Program& program, const verifier::Report& report,
+            const verifier::Follower& follower, const exec::Trap& trap, Totals& totals,
+            std::uint64_t seed) {
     totals.compared += follower.compared();
     std::string what = follower.violation();
     if (what.empty() && trap && trap.kind != exec::TrapKind::OutOfFuel)
         what = "instruction " + std::to_string(trap.insn) + ": " + exec::describe(trap);
+    if (what.empty() && follower.compared() > report.statistics.worst_case)
+        what = std::to_string(follower.compared()) + " instructions, at most " +
+               std::to_string(report.statistics.worst_case) + " were proved";
     if (what.empty())
         return true;
     std::fprintf(stderr, "%s, seed %" PRIu64 ": %s\n", program.name.c_str(), seed, what.c_str());
@@ -126,7 +130,7 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
         const auto follower = report.certificate->follow();
         run.observer = follower.get();
         const interp::RunOutcome outcome = (*code)->run(run, 1'000'000);
-        if (!inside(*program, *follower, outcome.trap, totals, seed))
+        if (!inside(*program, report, *follower, outcome.trap, totals, seed))
             return false;
     }
     return true;
@@ -174,7 +178,7 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
             (void)context.set_packet(random_packet(random));
             const auto follower = report.certificate->follow();
             const auto outcome = ready->run(context, 0, follower.get());
-            if (!inside(*program, *follower, outcome.trap, totals, settings.seed)) {
+            if (!inside(*program, report, *follower, outcome.trap, totals, settings.seed)) {
                 std::fprintf(stderr, "in %s\n", path.c_str());
                 all = false;
                 break;

@@ -66,6 +66,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::fprintf(stderr, "insn %d: %s\n", outcome.trap.insn,
                      exec::describe(outcome.trap).c_str());
     SKEP_CHECK(follower->violation().empty());
+    SKEP_CHECK(follower->compared() <= report.statistics.worst_case);
+    SKEP_CHECK(!outcome.trap || report.statistics.worst_case > 100'000 ||
+               outcome.trap.kind != exec::TrapKind::OutOfFuel);
     SKEP_CHECK(!outcome.trap || outcome.trap.kind == exec::TrapKind::OutOfFuel);
     return 0;
 }

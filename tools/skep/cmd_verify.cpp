@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <fmt/format.h>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -163,16 +164,24 @@ Json to_json(const Console& console, const object::Object& object, const Judged&
                 {"visited", counts.visited},
                 {"checked", counts.checked},
                 {"states", counts.states},
+                {"worst_case", counts.worst_case},
                 {"duration", judged.milliseconds / 1000}};
+}
+
+std::string at_most(std::uint64_t worst_case) {
+    if (worst_case == std::numeric_limits<std::uint64_t>::max())
+        return ", a run ends, but may take more instructions than can be counted";
+    return fmt::format(", a run takes at most {} instructions", worst_case);
 }
 
 std::string to_text(const Console& console, const object::Object& object, const Judged& judged) {
     const Program& program = *judged.program;
     const verifier::Statistics& counts = judged.report.statistics;
     std::string text =
-        fmt::format("{} ({}): {}\n  {} instructions, {} visited, {} states\n", program.name,
+        fmt::format("{} ({}): {}\n  {} instructions, {} visited, {} states{}\n", program.name,
                     runtime::type_name(program.type), name(judged.report.outcome),
-                    program.insns.size(), counts.visited, counts.states);
+                    program.insns.size(), counts.visited, counts.states,
+                    judged.report.outcome == Outcome::Accepted ? at_most(counts.worst_case) : "");
     const Disassembly disassembly(object, program);
     return text + Diagnostics(console, disassembly, program, judged.report).text();
 }

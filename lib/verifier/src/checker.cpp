@@ -15,23 +15,56 @@ bool covered(const Walker& walker, const Proof& proof, const Arrival& arrival, u
            within(arrival.state, kept.state, walker.symbols());
 }
 
+constexpr u64 kMaxRounds = u64{1} << 23; // BPF_MAX_LOOPS
+
+Termination::Way way(const Walker& walker, const Arrival& arrival) {
+    Termination::Way made{
+        .started = arrival.started, .iterator = arrival.iterator, .lowest = arrival.lowest};
+    if (!arrival.by_contract)
+        return made;
+    made.rounds = kMaxRounds;
+    if (walker.stepper().calls_back(arrival.pc)) {
+        made.contract = Termination::Contract::Callback;
+        made.rounds = walker.stepper().rounds_at(arrival.pc);
+    } else {
+        made.contract = arrival.iterator != 0 ? Termination::Contract::Iterator
+                                              : Termination::Contract::MayGoto;
+    }
+    return made;
+}
+
 } // namespace
 
-bool check(Walker& walker, const Proof& proof, const State& start, u32 root,
-           std::uint64_t& counter) {
+bool check(Walker& walker, const Proof& proof, const State& start, u32 root, std::uint64_t& counter,
+           Termination& ends) {
     const auto first = proof.find(point_of(start, root));
     if (first == proof.end() || first->second.empty() ||
         !within(start, first->second.front().state, walker.symbols()))
         return false;
+    std::map<Point, u32> nodes; // The first of each point.
+    for (const auto& [point, states] : proof)
+        for (const Kept& kept : states) {
+            const u32 id =
+                ends.add({.point = point, .frames = static_cast<u32>(kept.state.frames.size())});
+            nodes.try_emplace(point, id);
+        }
+    u32 id = 0;
     for (const auto& [point, states] : proof)
         for (const Kept& kept : states) {
             std::vector<Arrival> arrivals;
             if (!walker.walk({kept.state, point.pc}, arrivals, counter) ||
                 arrivals.size() != kept.targets.size())
                 return false;
-            for (std::size_t i = 0; i < arrivals.size(); ++i)
+            Termination::Node& node = ends[id++];
+            node.cost = walker.most_steps();
+            node.callees = walker.callees();
+            for (std::size_t i = 0; i < arrivals.size(); ++i) {
                 if (!covered(walker, proof, arrivals[i], kept.targets[i], kept.rank))
                     return false;
+                node.ways.push_back(way(walker, arrivals[i]));
+                node.ways.back().to =
+                    nodes.at(point_of(arrivals[i].state, arrivals[i].pc)) + kept.targets[i];
+            }
         }
     return true;
 }

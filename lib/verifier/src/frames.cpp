@@ -89,11 +89,13 @@ bool Stepper::enter_callback(State& state, u32 pc, u32& target, bool& possible) 
     if (helper == kLoop) {
         const Fact count = domain::zero_extend(state.of(regs[1]), 32);
         const u64 rounds = std::min(count.umax(), kMaxRounds);
+        rounds_[pc] = std::max(rounds_[pc], rounds);
         callee.regs[1] = fresh(state, Fact::between(0, rounds == 0 ? 0 : rounds - 1));
         if (count_rounds_ && count.is_constant() && rounds <= kMaxCounted)
             possible = state.frame().round++ < rounds;
     } else {
         const spec::MapDef& def = *maps_[regs[1].aux].def;
+        rounds_[pc] = std::max(rounds_[pc], u64{def.max_entries});
         callee.regs[1] = regs[1];
         callee.regs[2] = {.kind = Kind::Pointer,
                           .region = Region::Memory,
@@ -103,6 +105,16 @@ bool Stepper::enter_callback(State& state, u32 pc, u32& target, bool& possible) 
         callee.regs[4] = regs[3];
     }
     return push(state, pc, std::move(callee));
+}
+
+u64 Stepper::rounds_at(u32 pc) const {
+    const auto found = rounds_.find(pc);
+    return found == rounds_.end() ? kMaxRounds : found->second;
+}
+
+u64 Stepper::iterator_bit(const State& state) {
+    const Val& it = state.frame().regs[1];
+    return u64{1} << ((static_cast<u64>(-it.off) / 8 + u64{it.aux} * 7) % 64);
 }
 
 bool Stepper::leave_callback(State& state, u32 pc) {

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "termination.hpp"
 #include "walker.hpp"
 
 namespace skep::verifier {
@@ -25,8 +26,8 @@ using Proof = std::map<Point, std::vector<Kept>>;
 
 /// Trusts nothing but the walker: the start lies in the first state of its point, every way out of
 /// a state leads into the one that is named, and ranks fall on every way that no contract bounds.
-/// `counter` counts instructions.
+/// `counter` counts instructions. `ends` gets the ways: who asks it knows whether they end.
 [[nodiscard]] bool check(Walker& walker, const Proof& proof, const State& start, u32 root,
-                         std::uint64_t& counter);
+                         std::uint64_t& counter, Termination& ends);
 
 } // namespace skep::verifier

@@ -57,6 +57,10 @@ public:
     /// Takes no accesses that are not aligned, in packets as the kernel lays them out.
     void be_strict(bool yes) { strict_ = yes; }
     [[nodiscard]] Kfunc kfunc_at(u32 pc) const;
+    /// Which place on the stack the iterator in r1 has: a bit, shared by few.
+    [[nodiscard]] static u64 iterator_bit(const State& state);
+    /// Most rounds of the callback at an instruction, by what was stepped through so far.
+    [[nodiscard]] u64 rounds_at(u32 pc) const;
     /// bpf_iter_num_next: one more number, or none. `possible`: the iterator may do that.
     bool next(State& state, u32 pc, bool more, bool& possible);
     /// At an exit. True with no frame left: the program ended as it may.
@@ -141,6 +145,7 @@ private:
     const Contract* contract_ = nullptr; ///< of the global function that is being verified
     std::vector<Kfunc> kfuncs_;          ///< by extern
     std::unordered_map<u32, u32> stack_used_;
+    std::unordered_map<u32, u64> rounds_;
     Finding finding_;
     bool unsupported_ = false;
     bool count_rounds_ = false;

@@ -49,8 +49,10 @@ public:
         if (structure()) {
             const bool main = prove(walker_.stepper().initial(), 0);
             const bool functions = global_functions();
-            if (main && functions && stacks(0, 0, 1))
+            if (main && functions && stacks(0, 0, 1)) {
                 report_.outcome = Outcome::Accepted;
+                report_.statistics.worst_case = worst_case(0);
+            }
         }
         // A program that is unsafe is so whatever else is not known of it.
         if (!report_.findings.empty() && rejected_)
@@ -79,9 +81,15 @@ private:
         const auto certified = [&](bool kept) {
             if (!kept)
                 return false;
-            if (check(walker_, kept_, *start, root_, report_.statistics.checked))
-                return true;
-            return refuse(pc, "V900", "internal: the checker does not agree");
+            Termination ends;
+            if (!check(walker_, kept_, *start, root_, report_.statistics.checked, ends))
+                return refuse(pc, "V900", "internal: the checker does not agree");
+            if (!ends.worst_case({}))
+                return refuse(ends.culprit(), "V501",
+                              "a loop starts an inner one again and again, and nothing shows that "
+                              "it ends");
+            ends_[pc] = std::move(ends);
+            return true;
         };
         const auto earlier = std::exchange(report_.findings, {});
         bool proved = certified(joined(*start));
@@ -131,6 +139,19 @@ private:
             if (walker_.stepper().contract_of(function.begin) != nullptr)
                 all &= prove(walker_.stepper().initial_of(function.begin), function.begin);
         return all;
+    }
+
+    /// Of what begins at a slot, with all that it calls. There is no recursion.
+    u64 worst_case(u32 begin) {
+        if (const auto known = worst_cases_.find(begin); known != worst_cases_.end())
+            return known->second;
+        const auto proved = ends_.find(begin);
+        if (proved == ends_.end())
+            return 0; // Walked into: part of its callers.
+        for (const u32 callee : proved->second.callees())
+            (void)worst_case(callee);
+        return worst_cases_[begin] =
+                   proved->second.worst_case(worst_cases_).value_or(Termination::kUnbounded);
     }
 
     // --- what to tell people ---
@@ -666,7 +687,9 @@ private:
     std::map<Place, Group> queue_;
     std::map<Place, std::vector<u32>> contracts_;
     Proof kept_;
-    Proof main_; ///< of the program itself, if it is to be kept
+    std::map<u32, u64> worst_cases_;
+    std::map<u32, Termination> ends_; ///< by first slot of what was proved
+    Proof main_;                      ///< of the program itself, if it is to be kept
     bool main_exact_ = false;
 };
 

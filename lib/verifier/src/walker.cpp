@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::uint8_t kMayGoto = 0xe5;
 
+/// The same state goes on there.
+Arrival onward(Arrival& now, u32 pc, bool by_contract = false) {
+    return Arrival::after(std::move(now), std::move(now.state), pc, by_contract);
+}
+
 } // namespace
 
 Point point_of(const State& state, u32 pc) {
@@ -57,6 +62,8 @@ bool Walker::walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& c
     std::vector<Arrival> work;
     work.push_back(std::move(from));
     bool first = true;
+    most_steps_ = 0;
+    callees_.clear();
     while (!work.empty()) {
         Arrival now = std::move(work.back());
         work.pop_back();
@@ -77,10 +84,12 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
     const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
     for (u32 pc = now.pc; pc < block.end; ++pc) {
         if (pc != now.pc && stepper_.calls_back(pc)) {
-            next.push_back({std::move(now.state), pc, false, std::move(now.trail)});
+            next.push_back(onward(now, pc));
             return true;
         }
         ++counter;
+        most_steps_ = std::max(most_steps_, ++now.steps);
+        now.lowest = std::min(now.lowest, static_cast<u32>(now.state.frames.size()));
         bool goes_on = false;
         if (!one_or_recover(now, pc, next, goes_on))
             return false;
@@ -89,7 +98,7 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
         if (program_.insns[pc].opcode == isa::kLddw)
             ++pc;
     }
-    next.push_back({std::move(now.state), block.end, false, std::move(now.trail)});
+    next.push_back(onward(now, block.end));
     return true;
 }
 
@@ -117,12 +126,12 @@ bool Walker::one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on
         return call(now, pc, next, goes_on);
     case 0x05: // ja
     case 0x06: // gotol
-        next.push_back({std::move(now.state), target(pc), false, std::move(now.trail)});
+        next.push_back(onward(now, target(pc)));
         return true;
     case kMayGoto:
-        next.push_back({now.state, target(pc), false, now.trail});
+        next.push_back(Arrival::after(now, now.state, target(pc)));
         decide(next.back(), pc, true);
-        next.push_back({std::move(now.state), pc + 1, true, std::move(now.trail)});
+        next.push_back(onward(now, pc + 1, true));
         decide(next.back(), pc, false);
         return true;
     default:
@@ -236,7 +245,7 @@ bool Walker::exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     if (!stepper_.leave(state, pc))
         return false;
     if (!state.frames.empty())
-        next.push_back({std::move(state), return_to, callback, std::move(now.trail)});
+        next.push_back(onward(now, return_to, callback));
     return true;
 }
 
@@ -244,14 +253,20 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
     State& state = now.state;
     stepper_.about(-1);
     if (program_.insns[pc].src == isa::kCallLocal) {
-        if (const Contract* contract = stepper_.contract_of(target(pc)))
+        if (const Contract* contract = stepper_.contract_of(target(pc))) {
+            if (std::ranges::find(callees_, target(pc)) == callees_.end())
+                callees_.push_back(target(pc));
             return goes_on = stepper_.call_by_contract(state, pc, *contract);
+        }
         if (!stepper_.enter(state, pc))
             return false;
-        next.push_back({std::move(state), target(pc), false, std::move(now.trail)});
+        next.push_back(onward(now, target(pc)));
         return true;
     }
+    if (stepper_.kfunc_at(pc) == Kfunc::IteratorNew)
+        now.started |= stepper_.iterator_bit(state);
     if (stepper_.kfunc_at(pc) == Kfunc::IteratorNext) {
+        const u64 iterator = stepper_.iterator_bit(state);
         for (const bool more : {true, false}) {
             State after = state;
             bool possible = false;
@@ -259,7 +274,8 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
                 return false;
             if (!possible)
                 continue;
-            next.push_back({std::move(after), pc + 1, more, now.trail});
+            next.push_back(Arrival::after(now, std::move(after), pc + 1, more));
+            next.back().iterator = iterator;
             decide(next.back(), pc, more);
         }
         return true;
@@ -275,10 +291,10 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
     if (!stepper_.enter_callback(inside, pc, callback, possible))
         return false;
     if (possible) {
-        next.push_back({std::move(inside), callback, false, now.trail});
+        next.push_back(Arrival::after(now, std::move(inside), callback));
         decide(next.back(), pc, true);
     }
-    next.push_back({std::move(state), pc + 1, false, std::move(now.trail)});
+    next.push_back(onward(now, pc + 1));
     decide(next.back(), pc, false);
     return true;
 }
@@ -297,16 +313,15 @@ bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     if (!decided) {
         State taken = now.state;
         if (stepper_.branch(taken, pc, true)) {
-            next.push_back({std::move(taken), target(pc), false, now.trail});
+            next.push_back(Arrival::after(now, std::move(taken), target(pc)));
             decide(next.back(), pc, true);
         }
         if (stepper_.branch(now.state, pc, false)) {
-            next.push_back({std::move(now.state), pc + 1, false, std::move(now.trail)});
+            next.push_back(onward(now, pc + 1));
             decide(next.back(), pc, false);
         }
     } else if (stepper_.branch(now.state, pc, *decided)) {
-        next.push_back(
-            {std::move(now.state), *decided ? target(pc) : pc + 1, false, std::move(now.trail)});
+        next.push_back(onward(now, *decided ? target(pc) : pc + 1));
         decide(next.back(), pc, *decided);
     }
     return true;

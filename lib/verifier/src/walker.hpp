@@ -24,8 +24,24 @@ struct Arrival {
     State state;
     u32 pc = 0;
     bool by_contract = false; ///< whatever bounds the iterations bounds these arrivals, too
-    /// Where a Recorder is at work: the decisions since the last state that was kept.
+    /// Since the last state that was kept: instructions, the least number of frames, iterators that
+    /// were started (a bit for each place on the stack), and the one that goes on, if by_contract.
+    u32 steps = 0;
+    u32 lowest = 0xffffffff;
+    u64 started = 0;
+    u64 iterator = 0;
+    /// Where a Recorder is at work: the decisions since then.
     std::vector<Decision> trail;
+
+    /// On the way from there to a place with a state.
+    static Arrival after(Arrival&& from, State state, u32 pc, bool by_contract = false) {
+        return {std::move(state), pc,           by_contract,   from.steps,
+                from.lowest,      from.started, from.iterator, std::move(from.trail)};
+    }
+    static Arrival after(const Arrival& from, State state, u32 pc, bool by_contract = false) {
+        return {std::move(state), pc,           by_contract,   from.steps,
+                from.lowest,      from.started, from.iterator, from.trail};
+    }
 };
 
 /// Takes what a walk finds instead of ending it: the walk goes on as if nothing had been wrong.
@@ -51,6 +67,9 @@ public:
 
     /// From `from` to the next meetings. `counter` counts instructions.
     bool walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter);
+    /// Of the last walk: most instructions of a way, and global functions that were called.
+    [[nodiscard]] u32 most_steps() const { return most_steps_; }
+    [[nodiscard]] const std::vector<u32>& callees() const { return callees_; }
     /// One instruction. `goes_on`: control is at the next slot of the block, and the state there is
     /// now.state; otherwise `next` has got all that follows.
     bool one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
@@ -90,6 +109,8 @@ private:
     Symbols symbols_;
     Stepper stepper_;
     Recorder* recorder_ = nullptr;
+    u32 most_steps_ = 0;
+    std::vector<u32> callees_;
 };
 
 } // namespace skep::verifier

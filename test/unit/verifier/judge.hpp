@@ -11,15 +11,22 @@
 
 namespace skep::test {
 
-/// "accepted", or the code and the slot of the first finding: "V101 at 3". Map 0 is an array of
-/// 16-byte values.
-inline std::string judge(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp) {
+/// What verify() says of a program whose map 0 is an array of 16-byte values.
+inline verifier::Report report_of(std::string_view text,
+                                  spec::ProgramType type = spec::ProgramType::Xdp,
+                                  bool explain = false) {
     spec::MapDef def{
         .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
     def.name = "values";
     const std::array maps{verifier::MapView{.def = &def}};
-    const auto tested = program(text, type);
-    const verifier::Report report = verifier::verify(*tested, maps, {.max_visits = 100'000});
+    return verifier::verify(*program(text, type), maps,
+                            {.max_visits = 100'000, .explain = explain});
+}
+
+/// "accepted", or the code and the slot of the first finding: "V101 at 3". Map 0 is an array of
+/// 16-byte values.
+inline std::string judge(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp) {
+    const verifier::Report report = report_of(text, type);
     if (report.outcome == verifier::Outcome::Accepted)
         return "accepted";
     const verifier::Finding& first = report.findings.front();

@@ -8,6 +8,7 @@ namespace skep::verifier {
 namespace {
 
 using test::judge;
+using test::report_of;
 
 TEST(loops, end_by_a_counter_or_not_at_all) {
     EXPECT_EQ(judge("r0 = 0; l: r0 += 1; if r0 < 100 goto l; exit"), "accepted");
@@ -32,6 +33,43 @@ TEST(loops, nested_ones_end) {
     EXPECT_EQ(judge("r6 = 0; a: r7 = 0; b: r7 += 1; if r7 < 20 goto b; r6 += 1; if r6 < 20 goto a;"
                     "r0 = 1; exit"),
               "accepted");
+}
+
+std::uint64_t worst_case(const char* text) {
+    const Report report = report_of(text);
+    EXPECT_EQ(report.outcome, Outcome::Accepted) << text;
+    return report.statistics.worst_case;
+}
+
+TEST(loops, the_longest_run_is_known) {
+    EXPECT_EQ(worst_case("r0 = 0; exit"), 2);
+    EXPECT_EQ(worst_case("r0 = 0; l: r0 += 1; if r0 < 100 goto l; exit"), 202);
+    // The longer of two ways.
+    EXPECT_EQ(worst_case("call 7; if r0 == 0 goto a; r0 = 1; r0 = 2; exit; a: exit"), 5);
+    // A function each time that it is called.
+    EXPECT_EQ(worst_case("call pc+2; call pc+1; exit; r0 = 0; r0 = 1; exit"), 9);
+    // may_goto goes on 2^23 times at most.
+    const auto most = worst_case("l: may_goto end; goto l; end: r0 = 1; exit");
+    EXPECT_GE(most, (1U << 24) + 3);
+    EXPECT_LE(most, (1U << 25) + 8);
+    // bpf_loop with a number that is known: 5 calls of two instructions, and each returns there.
+    const auto five = worst_case("r1 = 5; r2 = subprog[+6]; r3 = 0; r4 = 0; call 181; r0 = 0;"
+                                 "exit; r0 = 0; exit");
+    EXPECT_GE(five, 7 + 5 * 2);
+    EXPECT_LE(five, 7 * 6);
+}
+
+TEST(loops, a_session_of_a_contract_is_not_started_for_ever) {
+    // The callback sets what keeps the outer loop going: 3 rounds, again and again.
+    constexpr const char* kLoop =
+        "a: *(u64 *)(r10 -8) = 0; r1 = 3; r2 = subprog[+9]; r3 = r10; r3 += -8; r4 = 0; call 181;"
+        "r1 = *(u64 *)(r10 -8); %; r0 = 0; exit; *(u64 *)(r2 +0) = 1; r0 = 0; exit";
+    const auto with = [&](const char* what) {
+        std::string text = kLoop;
+        return judge(text.replace(text.find('%'), 1, what));
+    };
+    EXPECT_EQ(with("if r1 != 0 goto a").substr(0, 4), "V501");
+    EXPECT_EQ(with("r0 = 1"), "accepted");
 }
 
 TEST(loops, may_goto_bounds_what_nothing_else_does) {

@@ -66,4 +66,25 @@ int leaks_a_socket(struct __sk_buff *skb) {
     return sk != 0;
 }
 
+struct bpf_iter_num {
+    __u64 opaque[1];
+} __attribute__((aligned(8)));
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __weak __ksym;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __weak __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __weak __ksym;
+
+SEC("xdp")
+int for_ever(struct xdp_md *ctx) {
+    for (;;) { // Each inner loop ends, but they come again and again.
+        struct bpf_iter_num it;
+        volatile int more = 0;
+        bpf_iter_num_new(&it, 0, 3);
+        while (bpf_iter_num_next(&it))
+            more = 1;
+        bpf_iter_num_destroy(&it);
+        if (!more)
+            return XDP_PASS;
+    }
+}
+
 char _license[] SEC("license") = "GPL";

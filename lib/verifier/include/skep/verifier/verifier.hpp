@@ -72,7 +72,10 @@ struct Statistics {
     std::uint64_t visited = 0; ///< instructions walked
     std::uint64_t states = 0;  ///< states kept
     std::uint64_t checked = 0; ///< instructions that the checker walked
-    bool path_mode = false;    ///< joined states did not suffice
+    /// Of an accepted program: no run takes more instructions; UINT64_MAX if that is too many to
+    /// count. Each round of a loop that a contract bounds is counted as often as that allows.
+    std::uint64_t worst_case = 0;
+    bool path_mode = false; ///< joined states did not suffice
 };
 
 struct Report {
