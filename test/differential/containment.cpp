@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "fact_watch.hpp"
 #include "generator.hpp"
 #include "program_generator.hpp"
 #include "program_text.hpp"
@@ -44,6 +45,7 @@ struct Totals {
     std::uint64_t programs = 0;
     std::uint64_t accepted = 0;
     std::uint64_t compared = 0;
+    std::uint64_t facts = 0;
     std::uint64_t checker_disagrees = 0;
 };
 
@@ -70,10 +72,13 @@ std::vector<std::byte> random_packet(Random& random) {
 
 /// False, with a report, if a run left the proof.
 bool inside(const Program& program, const verifier::Report& report,
-            const verifier::Follower& follower, const exec::Trap& trap, Totals& totals,
-            std::uint64_t seed) {
+            const verifier::Follower& follower, const test::FactWatch& facts,
+            const exec::Trap& trap, Totals& totals, std::uint64_t seed) {
     totals.compared += follower.compared();
+    totals.facts += facts.compared();
     std::string what = follower.violation();
+    if (what.empty())
+        what = facts.violation();
     if (what.empty() && trap && trap.kind != exec::TrapKind::OutOfFuel)
         what = "instruction " + std::to_string(trap.insn) + ": " + exec::describe(trap);
     if (what.empty() && follower.compared() > report.statistics.worst_case)
@@ -96,7 +101,8 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
     def.value_size = test::kValueBytes;
     def.max_entries = 1;
     const std::array maps{verifier::MapView{.def = &def}};
-    const verifier::Report report = verifier::verify(*program, maps, {.keep_certificate = true});
+    const verifier::Report report =
+        verifier::verify(*program, maps, {.keep_certificate = true, .facts = true});
     if (report.outcome != verifier::Outcome::Accepted) {
         if (!report.findings.empty() && report.findings[0].code == "V900") {
             ++totals.checker_disagrees;
@@ -128,9 +134,10 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
         run.host = &host;
         run.context = &context;
         const auto follower = report.certificate->follow();
-        run.observer = follower.get();
+        test::FactWatch facts(*program, *report.facts, *follower);
+        run.observer = &facts;
         const interp::RunOutcome outcome = (*code)->run(run, 1'000'000);
-        if (!inside(*program, report, *follower, outcome.trap, totals, seed))
+        if (!inside(*program, report, *follower, facts, outcome.trap, totals, seed))
             return false;
     }
     return true;
@@ -153,7 +160,8 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
     bool all = true;
     for (const auto& program : object->programs) {
         ++totals.programs;
-        const auto report = verifier::verify(*program, maps, {.keep_certificate = true});
+        const auto report =
+            verifier::verify(*program, maps, {.keep_certificate = true, .facts = true});
         if (report.outcome != verifier::Outcome::Accepted)
             continue;
         ++totals.accepted;
@@ -177,8 +185,9 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
                               context.bytes().begin());
             (void)context.set_packet(random_packet(random));
             const auto follower = report.certificate->follow();
-            const auto outcome = ready->run(context, 0, follower.get());
-            if (!inside(*program, report, *follower, outcome.trap, totals, settings.seed)) {
+            test::FactWatch facts(*program, *report.facts, *follower);
+            const auto outcome = ready->run(context, 0, &facts);
+            if (!inside(*program, report, *follower, facts, outcome.trap, totals, settings.seed)) {
                 std::fprintf(stderr, "in %s\n", path.c_str());
                 all = false;
                 break;
@@ -226,9 +235,9 @@ int main(int argc, char** argv) {
         all = run_object(path, *settings, totals) && all;
     for (std::uint64_t i = 0; settings->objects.empty() && i < settings->programs && all; ++i)
         all = run_generated(settings->seed * 1'000'003 + i, settings->runs, totals);
-    std::printf("%" PRIu64 " programs, %" PRIu64 " accepted, %" PRIu64
-                " instructions compared, %s; the checker disagreed %" PRIu64 " times\n",
-                totals.programs, totals.accepted, totals.compared,
+    std::printf("%" PRIu64 " programs, %" PRIu64 " accepted, %" PRIu64 " instructions and %" PRIu64
+                " facts compared, %s; the checker disagreed %" PRIu64 " times\n",
+                totals.programs, totals.accepted, totals.compared, totals.facts,
                 all ? "none outside the proof" : "SOMETHING OUTSIDE THE PROOF",
                 totals.checker_disagrees);
     return all && totals.checker_disagrees == 0 ? 0 : 1;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <span>
 
+#include "fact_watch.hpp"
 #include "program_text.hpp"
 #include "quiet_host.hpp"
 
@@ -32,9 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         .kind = spec::MapKind::Array, .key_size = 4, .value_size = 64, .max_entries = 1};
     def.name = "memory";
     const std::array views{verifier::MapView{.def = &def}};
-    const verifier::Report report = verifier::verify(
-        *program, views,
-        {.max_visits = 20'000, .max_states = 5'000, .keep_certificate = true, .explain = true});
+    const verifier::Report report = verifier::verify(*program, views,
+                                                     {.max_visits = 20'000,
+                                                      .max_states = 5'000,
+                                                      .keep_certificate = true,
+                                                      .explain = true,
+                                                      .facts = true});
     SKEP_CHECK((report.outcome == verifier::Outcome::Accepted) == report.findings.empty());
     SKEP_CHECK(report.findings.empty() || !report.findings[0].message.starts_with("internal"));
     if (report.outcome != verifier::Outcome::Accepted || program->type == spec::ProgramType::Kprobe)
@@ -60,12 +64,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     exec::RunContext run;
     run.host = &host;
     run.context = &context;
-    run.observer = follower.get();
+    test::FactWatch facts(*program, *report.facts, *follower);
+    run.observer = &facts;
     const interp::RunOutcome outcome = (*code)->run(run, 100'000);
     if (outcome.trap)
         std::fprintf(stderr, "insn %d: %s\n", outcome.trap.insn,
                      exec::describe(outcome.trap).c_str());
     SKEP_CHECK(follower->violation().empty());
+    SKEP_CHECK(facts.violation().empty());
     SKEP_CHECK(follower->compared() <= report.statistics.worst_case);
     SKEP_CHECK(!outcome.trap || report.statistics.worst_case > 100'000 ||
                outcome.trap.kind != exec::TrapKind::OutOfFuel);

@@ -15,6 +15,7 @@
 #include "diagnostics.hpp"
 #include "disassembly.hpp"
 #include "input_file.hpp"
+#include "show_facts.hpp"
 #include "skep/base/file.hpp"
 #include "skep/runtime/verdict.hpp"
 #include "skep/runtime/verify.hpp"
@@ -32,6 +33,7 @@ struct Options {
     bool csv = false;
     bool sarif = false;
     bool strict_alignment = false;
+    bool facts = false;
     unsigned jobs = 0;
 };
 
@@ -118,10 +120,11 @@ Verified verify_file(const Console& console, const Options& options, const std::
         if (!options.program.empty() && program->name != options.program)
             continue;
         const auto start = std::chrono::steady_clock::now();
-        Judged judged{
-            .program = program,
-            .report = verifier::verify(
-                *program, maps, {.strict_alignment = options.strict_alignment, .explain = true})};
+        Judged judged{.program = program,
+                      .report = verifier::verify(*program, maps,
+                                                 {.strict_alignment = options.strict_alignment,
+                                                  .explain = true,
+                                                  .facts = options.facts})};
         judged.milliseconds =
             std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
                 .count();
@@ -155,17 +158,20 @@ std::vector<Verified> verify_all(const Console& console, const Options& options)
 Json to_json(const Console& console, const object::Object& object, const Judged& judged) {
     const Program& program = *judged.program;
     const verifier::Statistics& counts = judged.report.statistics;
-    return Json{{"program", program.name},
-                {"verdict", name(judged.report.outcome)},
-                {"reason", judged.report.findings.empty() ? "" : judged.report.findings[0].message},
-                {"findings",
-                 Diagnostics(console, Disassembly(object, program), program, judged.report).json()},
-                {"instructions", program.insns.size()},
-                {"visited", counts.visited},
-                {"checked", counts.checked},
-                {"states", counts.states},
-                {"worst_case", counts.worst_case},
-                {"duration", judged.milliseconds / 1000}};
+    Json row{{"program", program.name},
+             {"verdict", name(judged.report.outcome)},
+             {"reason", judged.report.findings.empty() ? "" : judged.report.findings[0].message},
+             {"findings",
+              Diagnostics(console, Disassembly(object, program), program, judged.report).json()},
+             {"instructions", program.insns.size()},
+             {"visited", counts.visited},
+             {"checked", counts.checked},
+             {"states", counts.states},
+             {"worst_case", counts.worst_case},
+             {"duration", judged.milliseconds / 1000}};
+    if (judged.report.facts != nullptr)
+        row["facts"] = facts_json(*judged.report.facts);
+    return row;
 }
 
 std::string at_most(std::uint64_t worst_case) {
@@ -183,6 +189,8 @@ std::string to_text(const Console& console, const object::Object& object, const 
                     program.insns.size(), counts.visited, counts.states,
                     judged.report.outcome == Outcome::Accepted ? at_most(counts.worst_case) : "");
     const Disassembly disassembly(object, program);
+    if (judged.report.facts != nullptr)
+        text += facts_text(disassembly, program, *judged.report.facts);
     return text + Diagnostics(console, disassembly, program, judged.report).text();
 }
 
@@ -357,6 +365,7 @@ void add_verify(Cli& cli) {
     verb.add_option("-p,--program", options->program, "Only this program (default: all)");
     verb.add_flag("--strict-alignment", options->strict_alignment,
                   "Accesses to packets and memory must be aligned");
+    verb.add_flag("--facts", options->facts, "Show what is proved for engines, by instruction");
     verb.add_flag("--csv", options->csv, "A line for each program, as veristat writes it");
     verb.add_flag("--sarif", options->sarif, "The findings as SARIF 2.1.0");
     auto* baseline = verb.add_option("--baseline", options->baseline,

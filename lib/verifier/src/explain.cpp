@@ -280,7 +280,7 @@ std::string kernel_line(const Walker& walker, const State& state, const Finding&
     const std::string_view code = finding.code;
     const bool access = insn.opcode != isa::kCall && finding.reg >= 0;
     const i64 size = access ? isa::access_size(insn.opcode) : 0;
-    const i64 low = fact.smin() + insn.off;
+    const i64 low = domain::moved(fact, static_cast<u64>(i64{insn.off})).smin();
     if (code == "V101" && access)
         return fmt::format("invalid access to packet, off={} size={}, R{} offset is outside of the "
                            "packet",

@@ -17,33 +17,41 @@ constexpr std::size_t kMaxCandidates = 64;
 /// symbol says what number it is; all others must agree.
 class Membership {
 public:
-    Membership(const State& state, const Symbols& symbols, const exec::Moment& moment)
-        : state_(state), symbols_(symbols), moment_(moment) {}
+    /// `explain`: if not, why() says what is outside.
+    Membership(const State& state, const Symbols& symbols, const exec::Moment& moment, bool explain)
+        : state_(state), symbols_(symbols), moment_(moment), explain_(explain) {}
 
-    /// "" if it is.
-    std::string why_not() {
+    bool holds() {
         const Frame& top = state_.frame();
         for (unsigned reg = 0; reg < isa::kRegisters; ++reg)
             if (!value(top.regs[reg], moment_.registers[reg]))
-                return fmt::format("r{} is {:#x}: {}", reg, moment_.registers[reg], why_);
+                return because("r{} is {:#x}: {}", reg, moment_.registers[reg], why_);
         for (std::size_t f = 0; f < state_.frames.size(); ++f)
             if (!stack(f))
-                return why_;
+                return false;
         for (const auto& [sym, number] : syms_) {
             if (!state_.fact(sym).contains(number))
-                return fmt::format("symbol {} is {:#x}: outside its fact", sym, number);
+                return because("symbol {} is {:#x}: outside its fact", sym, number);
             if (!defined(sym, number))
-                return fmt::format("symbol {} is {:#x}: not what it is made of", sym, number);
+                return because("symbol {} is {:#x}: not what it is made of", sym, number);
         }
         for (const PacketBound& bound : state_.bounds)
             if (!holds(bound))
-                return fmt::format("the packet is shorter than symbol {} {:+}", bound.sym, bound.c);
-        return "";
+                return because("the packet is shorter than symbol {} {:+}", bound.sym, bound.c);
+        return true;
     }
+    [[nodiscard]] const std::string& why() const { return why_; }
 
 private:
     bool no(const char* why) {
-        why_ = why;
+        if (explain_)
+            why_ = why;
+        return false;
+    }
+    template <class... Args>
+    bool because(fmt::format_string<const Args&...> text, const Args&... args) {
+        if (explain_)
+            why_ = fmt::format(text, args...);
         return false;
     }
 
@@ -116,11 +124,9 @@ private:
                 continue;
             u64 bits = 0;
             std::memcpy(&bits, bytes + isa::kMaxStackDepth - 4 * (i + 1), cell.size);
-            if (!value(cell.val, bits)) {
-                why_ = fmt::format("{} bytes at fp-{} of frame {} are {:#x}: {}", cell.size,
-                                   4 * (i + 1), f, bits, why_);
-                return false;
-            }
+            if (!value(cell.val, bits))
+                return because("{} bytes at fp-{} of frame {} are {:#x}: {}", cell.size,
+                               4 * (i + 1), f, bits, why_);
         }
         return true;
     }
@@ -166,6 +172,7 @@ private:
     const State& state_;
     const Symbols& symbols_;
     const exec::Moment& moment_;
+    bool explain_;
     std::map<Sym, u64> syms_;
     std::map<u32, bool> nulls_;
     std::map<u64, u64> bases_;
@@ -186,19 +193,19 @@ public:
         if (above_ != 0 && moment.frames.size() > above_)
             return;
         above_ = 0;
-        std::vector<State> states;
-        why_ = "no state of the proof leads here";
-        if (now_.empty()) {
-            add_kept(states, {.pc = 0}, moment);
-        } else if (calls_by_contract() && moment.frames.size() > now_.front().frames.size()) {
+        if (!now_.empty() && calls_by_contract() &&
+            moment.frames.size() > now_.front().frames.size()) {
             above_ = now_.front().frames.size(); // It has a proof of its own.
             return;
-        } else {
-            advance(moment, states);
         }
+        std::vector<State> states = states_at(moment);
         ++compared_;
-        if (states.empty())
+        if (states.empty()) {
+            why_ = "no state of the proof leads here";
+            explain_ = true;
+            (void)states_at(moment);
             violation_ = fmt::format("instruction {}: {}", moment.insn, why_);
+        }
         now_ = std::move(states);
         pc_ = moment.insn;
     }
@@ -211,13 +218,23 @@ private:
                    nullptr;
     }
 
+    /// What the proof has for this moment, that it is a member of.
+    std::vector<State> states_at(const exec::Moment& moment) {
+        std::vector<State> states;
+        if (now_.empty())
+            add_kept(states, {.pc = 0}, moment);
+        else
+            advance(moment, states);
+        return states;
+    }
+
     bool holds(const State& state, const exec::Moment& moment) {
         if (state.frames.size() != moment.frames.size())
             return false;
-        std::string outside = Membership(state, walker_.symbols(), moment).why_not();
-        if (outside.empty())
+        Membership membership(state, walker_.symbols(), moment, explain_);
+        if (membership.holds())
             return true;
-        why_ = std::move(outside);
+        why_ = membership.why();
         return false;
     }
 
@@ -285,6 +302,7 @@ private:
     const Proof& proof_;
     std::vector<State> now_; ///< those of the proof that the last moment was a member of
     std::string why_;
+    bool explain_ = false;
     u32 pc_ = 0;
     std::size_t above_ = 0; ///< frames below a function that is called by contract
     bool ended_ = false;

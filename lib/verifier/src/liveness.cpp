@@ -98,6 +98,70 @@ Effect effect_of(const Program& program, const isa::Insn& insn) {
 
 } // namespace
 
+namespace {
+
+/// What an instruction reads of the upper halves: of these registers, where `written` (those whose
+/// upper half is read afterwards) matters.
+Mask upper_uses(const Program& program, const isa::Insn& insn, Mask live_after) {
+    const Mask uses = effect_of(program, insn).uses;
+    const unsigned op = insn.opcode & 0xf0U;
+    switch (insn.opcode & isa::kClassMask) {
+    case isa::kAlu:
+        return op == 0xd0 && insn.imm == 64 ? uses : Mask{0};
+    case isa::kAlu64:
+        if (op == 0xb0 && insn.off == 0) // A copy reads what is read of it.
+            return (live_after & bit(insn.dst)) != 0 ? uses : Mask{0};
+        return op == 0xb0 && insn.off != 0 ? Mask{0} : uses;
+    case isa::kJmp32:
+        return 0;
+    case isa::kStx: {
+        const bool plain = (insn.opcode & isa::kModeMask) != isa::kAtomic;
+        const bool narrow = isa::access_size(insn.opcode) < 8;
+        return plain && narrow && insn.src != insn.dst ? static_cast<Mask>(uses & ~bit(insn.src))
+                                                       : uses;
+    }
+    default:
+        break;
+    }
+    if (insn.opcode == isa::kExit)
+        return bit(0) | 0b1111000000;
+    return uses;
+}
+
+} // namespace
+
+std::vector<bool> upper_halves_unread(const Program& program, const ControlFlow& flow) {
+    std::vector<Mask> at_begin(flow.blocks.size(), 0);
+    std::vector<bool> unread(program.insns.size(), false);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (std::size_t b = flow.blocks.size(); b-- > 0;) {
+            const BasicBlock& block = flow.blocks[b];
+            Mask now = 0;
+            for (const std::uint32_t next : block.successors)
+                now |= at_begin[next];
+            std::vector<std::uint32_t> slots;
+            for (std::uint32_t i = block.begin; i < block.end; ++i) {
+                slots.push_back(i);
+                if (program.insns[i].opcode == isa::kLddw)
+                    ++i;
+            }
+            for (std::size_t i = slots.size(); i-- > 0;) {
+                const isa::Insn& insn = program.insns[slots[i]];
+                const Effect effect = effect_of(program, insn);
+                unread[slots[i]] = effect.defines != 0 && (now & effect.defines) == 0;
+                const Mask uses = upper_uses(program, insn, now);
+                now = static_cast<Mask>((now & ~effect.defines) | uses);
+            }
+            if (now != at_begin[b]) {
+                at_begin[b] = now;
+                changed = true;
+            }
+        }
+    }
+    return unread;
+}
+
 std::vector<std::uint16_t> live_registers(const Program& program, const ControlFlow& flow) {
     std::vector<Mask> live(program.insns.size() + 1, 0);
     bool changed = true;

@@ -16,4 +16,8 @@ namespace skep::verifier {
 [[nodiscard]] std::vector<std::uint16_t> live_registers(const Program& program,
                                                         const ControlFlow& flow);
 
+/// By slot: the upper half of what the instruction writes is not read before it is written again.
+[[nodiscard]] std::vector<bool> upper_halves_unread(const Program& program,
+                                                    const ControlFlow& flow);
+
 } // namespace skep::verifier

@@ -55,6 +55,13 @@ bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& 
         return fail(access.pc, "V103", "the function whose stack it is has returned");
     Frame& frame = state.frames[base.aux];
     const std::size_t cells = cell_index(low) + 1;
+    if (watcher_ != nullptr) {
+        const isa::Insn& insn = program_.insns[access.pc];
+        const bool load = (insn.opcode & isa::kClassMask) == isa::kLdx;
+        const bool direct = !access.helper && base.aux + 1 == state.frames.size() &&
+                            (load ? insn.src : insn.dst) == isa::kFramePointer;
+        watcher_->stack(state, base, low, high, !access.write || access.aligned, direct);
+    }
     if (frame.stack.size() >= cells)
         return true;
     frame.stack.resize(cells);

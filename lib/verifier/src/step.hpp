@@ -20,6 +20,14 @@ namespace skep::verifier {
 enum class Kfunc : uint8_t { Unknown, IteratorNew, IteratorNext, IteratorDestroy };
 [[nodiscard]] Kfunc kfunc_named(std::string_view name);
 
+/// Is told of accesses to the stack.
+struct StackWatcher {
+    virtual ~StackWatcher() = default;
+    /// [low, high) of the frame base.aux. `direct`: by r10 of that frame and a constant.
+    virtual void stack(const State& state, const Val& base, i64 low, i64 high, bool reads,
+                       bool direct) = 0;
+};
+
 /// The transfer functions with their obligations. Engine and checker use the same. Of each
 /// function: false means that an obligation is not met, and finding() says which.
 class Stepper {
@@ -56,6 +64,7 @@ public:
     void count_rounds(bool yes) { count_rounds_ = yes; }
     /// Takes no accesses that are not aligned, in packets as the kernel lays them out.
     void be_strict(bool yes) { strict_ = yes; }
+    void watch(StackWatcher* watcher) { watcher_ = watcher; }
     [[nodiscard]] Kfunc kfunc_at(u32 pc) const;
     /// Which place on the stack the iterator in r1 has: a bit, shared by few.
     [[nodiscard]] static u64 iterator_bit(const State& state);
@@ -150,6 +159,7 @@ private:
     bool unsupported_ = false;
     bool count_rounds_ = false;
     bool strict_ = false;
+    StackWatcher* watcher_ = nullptr;
     std::optional<u32> map_; ///< of the call being checked
     i64 size_limit_ = 0;     ///< most bytes of its last sized memory
     std::optional<i64> constant_size_;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "explain.hpp"
+#include "facts.hpp"
 #include "follower.hpp"
 #include "order.hpp"
 #include "proof.hpp"
@@ -43,6 +44,8 @@ public:
         : program_(program), options_(options), walker_(program, maps, std::move(faults)),
           order_(walker_.flow()) {
         walker_.stepper().be_strict(options.strict_alignment);
+        if (options.facts)
+            facts_.emplace(walker_);
     }
 
     Report run() {
@@ -52,6 +55,8 @@ public:
             if (main && functions && stacks(0, 0, 1)) {
                 report_.outcome = Outcome::Accepted;
                 report_.statistics.worst_case = worst_case(0);
+                if (facts_)
+                    report_.facts = std::make_shared<const Facts>(facts_->take());
             }
         }
         // A program that is unsafe is so whatever else is not known of it.
@@ -82,13 +87,20 @@ private:
             if (!kept)
                 return false;
             Termination ends;
-            if (!check(walker_, kept_, *start, root_, report_.statistics.checked, ends))
+            std::optional<FactCollector> facts = facts_;
+            if (facts)
+                walker_.watch(&*facts);
+            const bool inductive =
+                check(walker_, kept_, *start, root_, report_.statistics.checked, ends);
+            walker_.watch(nullptr);
+            if (!inductive)
                 return refuse(pc, "V900", "internal: the checker does not agree");
             if (!ends.worst_case({}))
                 return refuse(ends.culprit(), "V501",
                               "a loop starts an inner one again and again, and nothing shows that "
                               "it ends");
             ends_[pc] = std::move(ends);
+            facts_ = std::move(facts);
             return true;
         };
         const auto earlier = std::exchange(report_.findings, {});
@@ -172,7 +184,6 @@ private:
         recorder_ = nullptr;
         report_.statistics = before;
         report_.findings.clear();
-        bool any = false;
         for (Recorder::Found& found : recorder.found) {
             const auto same = [&](const Finding& other) {
                 return other.code == found.finding.code && other.insn == found.finding.insn;
@@ -182,7 +193,6 @@ private:
                 continue;
             found.finding.path = std::move(found.trail);
             explain(walker_, start, root_, found.finding);
-            any |= !found.unsupported;
             report_.findings.push_back(std::move(found.finding));
         }
         // What the first attempt lacked comes first, if it is another thing.
@@ -191,9 +201,11 @@ private:
                     return other.insn == finding.insn && other.code == finding.code;
                 }))
                 report_.findings.insert(report_.findings.begin(), finding);
-        std::ranges::stable_sort(report_.findings, {}, [&](const Finding& finding) {
-            return finding.code != first.front().code || finding.insn != first.front().insn;
+        const auto leading = std::ranges::find_if(report_.findings, [&](const Finding& finding) {
+            return finding.code == first.front().code && finding.insn == first.front().insn;
         });
+        if (leading != report_.findings.end())
+            std::rotate(report_.findings.begin(), leading, leading + 1);
         if (!report_.findings.empty())
             report_.findings.front().folded = recorder.folded;
     }
@@ -687,6 +699,7 @@ private:
     std::map<Place, Group> queue_;
     std::map<Place, std::vector<u32>> contracts_;
     Proof kept_;
+    std::optional<FactCollector> facts_; ///< if they were asked for, of what is proved so far
     std::map<u32, u64> worst_cases_;
     std::map<u32, Termination> ends_; ///< by first slot of what was proved
     Proof main_;                      ///< of the program itself, if it is to be kept

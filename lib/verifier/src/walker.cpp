@@ -91,8 +91,13 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
         most_steps_ = std::max(most_steps_, ++now.steps);
         now.lowest = std::min(now.lowest, static_cast<u32>(now.state.frames.size()));
         bool goes_on = false;
+        if (watcher_ != nullptr)
+            watcher_->before(now.state, pc);
+        const std::size_t others = next.size();
         if (!one_or_recover(now, pc, next, goes_on))
             return false;
+        if (watcher_ != nullptr)
+            tell(now, pc, next, others, goes_on);
         if (!goes_on)
             return true;
         if (program_.insns[pc].opcode == isa::kLddw)
@@ -100,6 +105,24 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
     }
     next.push_back(onward(now, block.end));
     return true;
+}
+
+/// The watcher is told what came of an instruction: `next` from `first` on, or `now`.
+void Walker::tell(const Arrival& now, u32 pc, const std::vector<Arrival>& next, std::size_t first,
+                  bool goes_on) {
+    if (goes_on)
+        watcher_->after(now.state, pc);
+    const isa::Insn& insn = program_.insns[pc];
+    const unsigned cls = insn.opcode & isa::kClassMask;
+    const unsigned op = insn.opcode & 0xf0U;
+    const bool conditional = (cls == isa::kJmp || cls == isa::kJmp32) && op != 0x00 && op != 0x80 &&
+                             op != 0x90 && op != 0xe0;
+    const bool helper = insn.opcode == isa::kCall && insn.src != isa::kCallLocal;
+    for (std::size_t i = first; i < next.size(); ++i)
+        if (helper && next[i].pc == pc + 1)
+            watcher_->after(next[i].state, pc);
+        else if (conditional)
+            watcher_->went(pc, next[i].pc != pc + 1);
 }
 
 bool Walker::one_or_recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {

@@ -44,6 +44,15 @@ struct Arrival {
     }
 };
 
+/// Is told what a walk passes.
+struct Watcher : StackWatcher {
+    /// The state before an instruction, and after one that does not leave its block.
+    virtual void before(const State& state, u32 pc) = 0;
+    virtual void after(const State& state, u32 pc) = 0;
+    /// A conditional jump can go there.
+    virtual void went(u32 pc, bool jumped) = 0;
+};
+
 /// Takes what a walk finds instead of ending it: the walk goes on as if nothing had been wrong.
 struct Recorder {
     struct Found {
@@ -83,6 +92,10 @@ public:
     void clean(State& state, u32 pc);
 
     /// From now on; nullptr: no longer.
+    void watch(Watcher* watcher) {
+        watcher_ = watcher;
+        stepper_.watch(watcher);
+    }
     void record(Recorder* recorder) { recorder_ = recorder; }
 
     [[nodiscard]] const Program& program() const { return program_; }
@@ -94,6 +107,8 @@ public:
 
 private:
     bool straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter);
+    void tell(const Arrival& now, u32 pc, const std::vector<Arrival>& next, std::size_t first,
+              bool goes_on);
     void decide(Arrival& arrival, u32 pc, bool taken) const;
     bool recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
@@ -109,6 +124,7 @@ private:
     Symbols symbols_;
     Stepper stepper_;
     Recorder* recorder_ = nullptr;
+    Watcher* watcher_ = nullptr;
     u32 most_steps_ = 0;
     std::vector<u32> callees_;
 };

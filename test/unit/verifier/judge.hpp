@@ -14,13 +14,13 @@ namespace skep::test {
 /// What verify() says of a program whose map 0 is an array of 16-byte values.
 inline verifier::Report report_of(std::string_view text,
                                   spec::ProgramType type = spec::ProgramType::Xdp,
-                                  bool explain = false) {
+                                  verifier::Options options = {}) {
     spec::MapDef def{
         .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
     def.name = "values";
     const std::array maps{verifier::MapView{.def = &def}};
-    return verifier::verify(*program(text, type), maps,
-                            {.max_visits = 100'000, .explain = explain});
+    options.max_visits = 100'000;
+    return verifier::verify(*program(text, type), maps, options);
 }
 
 /// "accepted", or the code and the slot of the first finding: "V101 at 3". Map 0 is an array of

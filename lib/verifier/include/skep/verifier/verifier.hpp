@@ -11,6 +11,7 @@
 #include "skep/base/bytes.hpp"
 #include "skep/program/program.hpp"
 #include "skep/spec/map_def.hpp"
+#include "skep/verifier/facts.hpp"
 #include "skep/verifier/follower.hpp"
 
 namespace skep::verifier {
@@ -66,6 +67,7 @@ struct Options {
     bool keep_certificate = false;        ///< for Report::certificate
     /// Of a program that is not accepted: all findings, with paths and notes. Costs as much again.
     bool explain = false;
+    bool facts = false; ///< for Report::facts
 };
 
 struct Statistics {
@@ -82,6 +84,8 @@ struct Report {
     Outcome outcome = Outcome::Rejected;
     std::vector<Finding> findings; ///< empty if accepted
     Statistics statistics;
+    /// Of an accepted program, if they were asked for.
+    std::shared_ptr<const Facts> facts;
     /// Of an accepted program, if it was asked for. Refers to the program.
     std::shared_ptr<Certificate> certificate;
 };
