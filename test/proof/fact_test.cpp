@@ -150,6 +150,7 @@ TEST_F(Facts, join_and_inclusion_hold_members) {
         ASSERT_TRUE(within(a, both_of_them) && within(b, both_of_them)) << "SKEP_SEED=" << seed;
         const Fact wide = widen(a, both_of_them, {.thresholds = {-1, 0, 15, 255, 1'000'000}});
         ASSERT_TRUE(wide.contains(x) && wide.contains(y)) << "SKEP_SEED=" << seed;
+        ASSERT_TRUE(within(both_of_them, wide)) << "SKEP_SEED=" << seed;
         if (within(a, b)) {
             ASSERT_TRUE(b.contains(x)) << "SKEP_SEED=" << seed;
         }

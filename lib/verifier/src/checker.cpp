@@ -5,14 +5,11 @@
 namespace skep::verifier {
 namespace {
 
-bool covered(const Walker& walker, const Proof& proof, const Arrival& arrival, u32 target,
-             u32 below) {
+bool covered(const Walker& walker, const Proof& proof, const Arrival& arrival, u32 target) {
     const auto found = proof.find(point_of(arrival.state, arrival.pc));
     if (found == proof.end() || target >= found->second.size())
         return false;
-    const Kept& kept = found->second[target];
-    return (kept.rank < below || arrival.by_contract) &&
-           within(arrival.state, kept.state, walker.symbols());
+    return within(arrival.state, found->second[target].state, walker.symbols());
 }
 
 constexpr u64 kMaxRounds = u64{1} << 23; // BPF_MAX_LOOPS
@@ -48,6 +45,7 @@ bool check(Walker& walker, const Proof& proof, const State& start, u32 root, std
                 ends.add({.point = point, .frames = static_cast<u32>(kept.state.frames.size())});
             nodes.try_emplace(point, id);
         }
+    std::vector<std::pair<Point, const Kept*>> kept_of;
     u32 id = 0;
     for (const auto& [point, states] : proof)
         for (const Kept& kept : states) {
@@ -55,17 +53,30 @@ bool check(Walker& walker, const Proof& proof, const State& start, u32 root, std
             if (!walker.walk({kept.state, point.pc}, arrivals, counter) ||
                 arrivals.size() != kept.targets.size())
                 return false;
+            kept_of.emplace_back(point, &kept);
             Termination::Node& node = ends[id++];
             node.cost = walker.most_steps();
             node.callees = walker.callees();
             for (std::size_t i = 0; i < arrivals.size(); ++i) {
-                if (!covered(walker, proof, arrivals[i], kept.targets[i], kept.rank))
+                if (!covered(walker, proof, arrivals[i], kept.targets[i]))
                     return false;
                 node.ways.push_back(way(walker, arrivals[i]));
                 node.ways.back().to =
                     nodes.at(point_of(arrivals[i].state, arrivals[i].pc)) + kept.targets[i];
             }
         }
+    // Where cycles are, the ways are walked again for what they add to which number.
+    for (const u32 cyclic : ends.in_plain_cycles()) {
+        const auto& [point, kept] = kept_of[cyclic];
+        std::vector<Arrival> arrivals;
+        if (!walker.walk({kept->state, point.pc}, arrivals, counter) ||
+            arrivals.size() != kept->targets.size())
+            return false;
+        Termination::Node& node = ends[cyclic];
+        node.values = Termination::values(kept->state);
+        for (std::size_t i = 0; i < arrivals.size(); ++i)
+            node.ways[i].links = Termination::links(kept->state, arrivals[i].state);
+    }
     return true;
 }
 

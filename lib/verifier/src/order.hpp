@@ -34,6 +34,7 @@ public:
     }
     /// Notes that something at this block bounds all loops around it.
     void bound_by_contract(std::uint32_t block);
+    [[nodiscard]] bool has_loops() const { return !loops_.empty(); }
 
 private:
     void arrange(const ControlFlow& flow, const std::vector<std::uint32_t>& blocks,

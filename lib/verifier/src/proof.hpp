@@ -9,12 +9,10 @@
 
 namespace skep::verifier {
 
-/// A state that was kept. All that can be reached from it lies in states of lower rank, or behind
-/// something that is bounded by contract.
+/// A state that was kept.
 struct Kept {
     State state;
     u64 shape = 0;
-    u32 rank = 0;
     bool done = false;
     /// For each way out, in the order in which Walker::walk() finds them: which of the states kept
     /// there holds what arrives.
@@ -25,7 +23,7 @@ struct Kept {
 using Proof = std::map<Point, std::vector<Kept>>;
 
 /// Trusts nothing but the walker: the start lies in the first state of its point, every way out of
-/// a state leads into the one that is named, and ranks fall on every way that no contract bounds.
+/// a state leads into the one that is named.
 /// `counter` counts instructions. `ends` gets the ways: who asks it knows whether they end.
 [[nodiscard]] bool check(Walker& walker, const Proof& proof, const State& start, u32 root,
                          std::uint64_t& counter, Termination& ends);

@@ -10,6 +10,12 @@ namespace {
 
 using domain::meet;
 
+constexpr i64 kFar = i64{1} << 30; ///< no offset of a pointer is as large
+
+bool far(i64 distance) {
+    return distance < -kFar || distance > kFar;
+}
+
 constexpr int kMaxRefinements = 64; ///< steps of one refinement; more precision is not worth it
 
 auto position(auto& facts, Sym sym) {
@@ -502,7 +508,13 @@ public:
         const auto common = [this](Region region, Sym made, Sym x, i64 x_off, Sym y, i64 y_off) {
             const PacketBound* one = a_.bound(region, x);
             const PacketBound* two = b_.bound(region, y);
-            if (one != nullptr && two != nullptr)
+            if (one == nullptr || two == nullptr)
+                return;
+            // Beyond what a pointer's offset can be, they say nothing.
+            if (far(one->c) || far(two->c) || far(x_off) || far(y_off))
+                return;
+            // A bound that sinks from round to round would do so for ever.
+            if (widening_ == nullptr || two->c - y_off >= one->c - x_off)
                 out_.add_bound({region, made, std::min(one->c - x_off, two->c - y_off)});
         };
         for (const PacketBound& bound : a_.bounds)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -13,15 +14,29 @@ namespace skep::verifier {
 
 /// The states of a proof and the ways between them, for the question whether and when they end.
 ///
-/// Ranks fall on every way but those that a contract bounds (a callback's next round, an
-/// iterator's next number, may_goto): so every cycle has one of these. The contract bounds the
-/// rounds of one session: from one call of bpf_loop, one bpf_iter_num_new, one entry of the
-/// function. A cycle that starts sessions anew could go on for ever.
+/// Every run follows these ways, so what has to be shown is that no cycle of them can be followed
+/// for ever. Of a strongly connected component of ways there are two arguments, each of which takes
+/// some ways out; what is left is looked at again:
+///
+/// - a contract bounds the rounds of one session: from one call of bpf_loop, one bpf_iter_num_new,
+///   one entry of the function with may_goto. A component that starts no session anew takes the
+///   ways of that contract no more often.
+/// - a counter: a place in each state (a register, a stack cell) such that every way adds a number
+///   that is never negative (or never positive) to what is there, and the states bound it. The ways
+///   that change it are taken no more often than the bounds allow.
 class Termination {
 public:
     /// Why a way may be taken again.
     enum class Contract : uint8_t { None, Callback, Iterator, MayGoto };
 
+    /// A register or a stack cell of a frame: see place_of().
+    using Place = u32;
+    /// What is at `to` behind a way is what was at `from` before it, plus `delta` (mod 2^64).
+    struct Link {
+        Place from = 0;
+        Place to = 0;
+        i64 delta = 0;
+    };
     struct Way {
         u32 to = 0;
         Contract contract = Contract::None;
@@ -29,6 +44,7 @@ public:
         u64 started = 0;  ///< iterators that are started on the way: Arrival::started
         u64 iterator = 0; ///< the one that goes on
         u32 lowest = 0;   ///< least number of frames on the way
+        std::vector<Link> links;
     };
     struct Node {
         Point point;
@@ -36,6 +52,7 @@ public:
         u64 cost = 0;             ///< most instructions of a way from here
         std::vector<u32> callees; ///< global functions that are called on the ways from here
         std::vector<Way> ways;
+        std::vector<std::pair<Place, Fact>> values; ///< of places that links name
     };
 
     static constexpr u64 kUnbounded = std::numeric_limits<u64>::max();
@@ -48,6 +65,12 @@ public:
     [[nodiscard]] std::vector<u32> callees() const;
     [[nodiscard]] Node& operator[](u32 node) { return nodes_[node]; }
 
+    /// Nodes whose links and values are needed: those of components with cycles of no contract.
+    [[nodiscard]] std::vector<u32> in_plain_cycles() const;
+    /// The links of a way from a state to another, and the values of the places there.
+    static std::vector<Link> links(const State& from, const State& to);
+    static std::vector<std::pair<Place, Fact>> values(const State& state);
+
     /// The most instructions that can run from any state, with what each global function takes;
     /// saturates. Nothing: it may go on for ever.
     [[nodiscard]] std::optional<u64> worst_case(const std::map<u32, u64>& functions) const;
@@ -55,14 +78,30 @@ public:
     [[nodiscard]] u32 culprit() const { return culprit_; }
 
 private:
-    std::optional<u64> cost(const std::vector<u32>& members, std::vector<char>& removed,
-                            const std::map<u32, u64>& functions) const;
-    std::optional<u64> cycle(const std::vector<u32>& members, std::vector<char>& removed,
-                             const std::map<u32, u64>& functions) const;
+    /// Ways that are not looked at.
+    using Removed = std::vector<char>;
+    using Components = std::vector<std::vector<u32>>;
+
+    [[nodiscard]] std::vector<u32> first_ways() const;
+    [[nodiscard]] Components components(const std::vector<u32>& members,
+                                        const Removed& removed) const;
+    std::optional<u64> cost(const std::vector<u32>& members, Removed& removed) const;
+    std::optional<u64> cycle(const std::vector<u32>& members, Removed& removed) const;
+    std::optional<u64> by_contract(const std::vector<u32>& members, Removed& removed) const;
+    std::optional<u64> by_counter(const std::vector<u32>& members, Removed& removed) const;
+    struct Counter;
+    [[nodiscard]] std::optional<Counter> counter(const std::vector<u32>& members,
+                                                 const Removed& removed, Place start) const;
+    /// The rest when some ways are out, as often as they can be taken and once more.
+    std::optional<u64> rounds(const std::vector<u32>& members, Removed& removed,
+                              const std::vector<u32>& taken, u64 times) const;
+    void each_way(const std::vector<u32>& members, const Removed& removed,
+                  const std::function<void(u32 from, const Way&, u32 id)>& visit) const;
 
     std::vector<Node> nodes_;
     mutable u32 culprit_ = 0;
-    mutable std::vector<u32> first_way_; ///< of each node, in `removed`
+    mutable std::vector<u32> first_way_; ///< of each node, in Removed
+    mutable const std::map<u32, u64>* functions_ = nullptr;
 };
 
 } // namespace skep::verifier

@@ -31,7 +31,9 @@ constexpr std::size_t kLookBack = 8;
 /// Behind a contract: states of a shape that are joined before bounds are moved on, and before
 /// everything that changes is given up.
 constexpr std::size_t kJoins = 2;
-constexpr std::size_t kWidenings = 12;
+constexpr std::size_t kWidenings = 24;
+/// States at one point, where loops are widened: with more, another way is better.
+constexpr std::size_t kMostAtOnePoint = 256;
 
 /// Findings to report, and to look for (the same one is found on many paths).
 constexpr std::size_t kMaxFindings = 20;
@@ -80,6 +82,7 @@ private:
         states_ = 0;
         root_ = pc;
         exact_ = false;
+        diverges_ = false;
         walker_.stepper().count_rounds(false);
         const std::uint64_t before = report_.statistics.visited;
         limit_ = before + options_.max_visits;
@@ -104,12 +107,17 @@ private:
             return true;
         };
         const auto earlier = std::exchange(report_.findings, {});
+        // All loops at once first, by what holds in each round.
+        widen_loops_ = order_.has_loops();
+        if (widen_loops_)
+            limit_ = before + options_.max_visits / 10;
         bool proved = certified(joined(*start));
         const auto again = [&](auto attempt) {
             if (proved || report_.outcome == Outcome::Unsupported)
                 return;
             kept_.clear();
             states_ = 0;
+            diverges_ = false;
             const auto lost = std::exchange(report_.findings, {});
             report_.statistics.visited = before;
             proved = certified(attempt());
@@ -118,6 +126,9 @@ private:
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
         };
         // What widening gave up may be found round by round.
+        limit_ = before + options_.max_visits;
+        if (std::exchange(widen_loops_, false))
+            again([&] { return joined(*start); });
         if (!contracts_.empty())
             again([&] {
                 exact_ = true;
@@ -248,7 +259,7 @@ private:
             else
                 note_threshold(insn);
         }
-        for (unsigned bit = 0; bit < 63; ++bit)
+        for (const unsigned bit : {0U, 8U, 16U, 31U, 32U})
             widening_.thresholds.push_back((i64{1} << bit) - 1);
         std::ranges::sort(widening_.thresholds);
         give_up_.all = true;
@@ -334,7 +345,7 @@ private:
     }
 
     [[nodiscard]] bool over_budget(u32 pc) {
-        if (report_.statistics.visited <= limit_ && states_ <= options_.max_states)
+        if (report_.statistics.visited <= limit_ && states_ <= options_.max_states && !diverges_)
             return false;
         (void)refuse(pc, kBudget,
                      fmt::format("the analysis gave up after {} instructions and {} states",
@@ -422,14 +433,21 @@ private:
         return sorted(place);
     }
 
+    /// All rounds of all loops are one.
+    static Place without_rounds(Place place) {
+        for (std::size_t at = 0; at < place.size(); at += 2 * std::size_t{place[at]} + 3)
+            for (u32 d = 0; d < place[at]; ++d)
+                place[at + 2 + 2 * std::size_t{d}] = 0;
+        return sorted(place);
+    }
+
     /// Takes the place that comes first and has new states. What arrives there meanwhile is joined
     /// by shape: so each round of a loop has one state for each shape, and a way out waits until
-    /// the loop has no more rounds. Every state ranks below those that lead to it.
+    /// the loop has no more rounds.
     bool joined(const State& start) {
         queue_.clear();
         contracts_.clear();
         arrive({start, root_}, {});
-        u32 rank = 0xffffffff;
         while (!queue_.empty()) {
             const Group group = std::move(queue_.begin()->second);
             queue_.erase(queue_.begin());
@@ -437,10 +455,8 @@ private:
                 if (repeats(group.point, index))
                     return refuse(group.point.pc, "V501",
                                   "the loop comes back to the same state: it may not end");
-                kept_[group.point][index].rank = rank;
                 kept_[group.point][index].done = true;
             }
-            --rank;
             for (const u32 index : group.waiting) {
                 std::vector<Arrival> arrivals;
                 if (!walker_.walk({kept_[group.point][index].state, group.point.pc}, arrivals,
@@ -466,15 +482,22 @@ private:
         Place key = sorted(here);
         std::vector<Kept>& states = kept_[point];
         const bool bounded = arrival.by_contract || walker_.stepper().calls_back(arrival.pc);
+        const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
         std::vector<u32>* all = nullptr;
-        if (bounded) {
+        if (widen_loops_)
+            if (const auto found = covering_of(states, form, arrival.state))
+                return *found;
+        if (widen_loops_ && (bounded || widens))
+            all = &contracts_[without_rounds(here)];
+        if (bounded && !widen_loops_) {
             all = &contracts_[walker_.stepper().calls_back(arrival.pc) ? key : without_round(here)];
             if (arrival.by_contract)
                 if (const auto found = covering_of(*all, states, form, arrival.state))
                     return *found;
-            // Other rounds come first.
-            key.push_back(arrival.by_contract ? kLast : 0);
         }
+        // Other rounds come first.
+        if (bounded)
+            key.push_back(arrival.by_contract ? kLast : 0);
         Group& group = queue_[key];
         group.point = point;
         group.place = std::move(here);
@@ -485,8 +508,9 @@ private:
                         join(states[index].state, arrival.state, walker_.symbols());
                 return index;
             }
-        if (arrival.by_contract && !exact_)
+        if (widens && !exact_)
             widen_by(*all, states, form, arrival.state);
+        diverges_ |= widen_loops_ && states.size() >= kMostAtOnePoint;
         const auto index = static_cast<u32>(states.size());
         ++states_;
         states.push_back({.state = std::move(arrival.state), .shape = form});
@@ -497,6 +521,21 @@ private:
     }
 
     static constexpr u32 kLast = 0xffffffff;
+
+    /// Paths of a loop meet there again.
+    [[nodiscard]] bool is_head(u32 pc) const {
+        const u32 block = walker_.flow().block_of[pc];
+        const u32 loop = order_.loop_of(block);
+        return loop != Order::kNone && order_.loop(loop).head == block &&
+               walker_.flow().blocks[block].begin == pc;
+    }
+
+    std::optional<u32> covering_of(const std::vector<Kept>& states, u64 form, const State& state) {
+        for (std::size_t i = states.size(); i-- > 0;)
+            if (states[i].shape == form && within(state, states[i].state, walker_.symbols()))
+                return static_cast<u32>(i);
+        return std::nullopt;
+    }
 
     std::optional<u32> covering_of(const std::vector<u32>& all, const std::vector<Kept>& states,
                                    u64 form, const State& state) {
@@ -532,6 +571,8 @@ private:
         if (loop == Order::kNone || order_.loop(loop).head != block ||
             order_.loop(loop).by_contract || walker_.flow().blocks[block].begin != point.pc)
             return false;
+        if (widen_loops_)
+            return false; // It would have been covered.
         const std::vector<Kept>& states = kept_[point];
         const Kept& now = states[index];
         const std::size_t end = index > 4 ? index - 4 : 0;
@@ -578,14 +619,12 @@ private:
     bool by_paths(const State& start) {
         std::vector<Work> work;
         work.push_back({.arrival = {start, root_}});
-        u32 rank = 0;
         while (!work.empty()) {
             Work now = std::move(work.back());
             work.pop_back();
             if (now.close) {
                 Kept& kept = (*now.parent)[now.index];
                 kept.done = true;
-                kept.rank = rank++;
                 continue;
             }
             const u32 pc = now.arrival.pc;
@@ -693,7 +732,9 @@ private:
     bool rejected_ = false; ///< something was found that is wrong, not only unknown
     Recorder* recorder_ = nullptr;
     std::vector<Way> ways_;
-    bool exact_ = false; ///< rounds that contracts bound are told apart, too
+    bool diverges_ = false;
+    bool widen_loops_ = false; ///< rounds of plain loops are not told apart
+    bool exact_ = false;       ///< rounds that contracts bound are told apart, too
     std::uint64_t limit_ = 0;
     std::uint64_t states_ = 0;
     std::map<Place, Group> queue_;

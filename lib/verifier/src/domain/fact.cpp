@@ -236,7 +236,8 @@ Fact widen(const Fact& from, const Fact& to, const Widening& widening) noexcept 
         fact.arc = wider;
     if (!(to.low == from.low))
         fact.low = arc_all(u32{});
-    return reduced(fact);
+    const Fact best = reduced(fact); // As in join().
+    return within(to, best) ? best : fact;
 }
 
 std::optional<Fact> meet(const Fact& a, const Fact& b) noexcept {
