@@ -147,6 +147,12 @@ Fact Fact::constant(u64 x) noexcept {
 Fact Fact::between(u64 least_word, u64 most_word) noexcept {
     Fact fact;
     fact.arc = arc_between(least_word, most_word);
+    // All words below a power of two: nothing is left to find.
+    if (least_word == 0 && (most_word & (most_word + 1)) == 0) {
+        fact.bits = {0, most_word};
+        fact.low = arc_between(u32{0}, static_cast<u32>(most_word));
+        return fact;
+    }
     return reduced(fact);
 }
 
@@ -171,6 +177,8 @@ bool reduce(Fact& fact) noexcept {
         fact = Fact::constant(fact.bits.value);
         return true;
     }
+    if (fact.bits.mask == ~u64{0} && is_all(fact.arc) && is_all(fact.low) && fact.hole_count == 0)
+        return true;
     for (int round = 0; round < 4; ++round) {
         const Fact before = fact;
         if (!step_to_bits(fact) || !halves_meet(fact) || !bits_from_arcs(fact) || !trim_holes(fact))
