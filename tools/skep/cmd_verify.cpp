@@ -34,6 +34,7 @@ struct Options {
     bool sarif = false;
     bool strict_alignment = false;
     bool facts = false;
+    bool summary = false;
     unsigned jobs = 0;
 };
 
@@ -314,7 +315,8 @@ Exit show(const Console& console, const Options& options, const std::vector<Veri
     std::map<Outcome, std::size_t> counts;
     std::size_t errors = 0;
     Json programs = Json::array();
-    const bool text = !console.json && !options.csv && !options.sarif;
+    const bool text = !console.json && !options.csv && !options.sarif && !options.summary;
+    std::map<std::string, std::size_t> reasons;
     for (const Verified& file : all) {
         if (file.error) {
             ++errors;
@@ -325,6 +327,9 @@ Exit show(const Console& console, const Options& options, const std::vector<Veri
             console.out(file.file + "\n");
         for (const Judged& judged : file.programs) {
             ++counts[judged.report.outcome];
+            if (judged.report.outcome != Outcome::Accepted)
+                ++reasons[fmt::format("{}: {}", name(judged.report.outcome),
+                                      judged.report.findings[0].message)];
             if (console.json) {
                 Json row = to_json(console, *file.object, judged);
                 if (all.size() > 1)
@@ -342,7 +347,10 @@ Exit show(const Console& console, const Options& options, const std::vector<Veri
     else if (console.json)
         console.result(programs.size() == 1 ? programs[0]
                                             : Json{{"programs", std::move(programs)}});
-    else if (all.size() > 1)
+    if (options.summary && !console.json)
+        for (const auto& [reason, count] : reasons)
+            console.out(fmt::format("{:5}  {}\n", count, reason));
+    if (!options.csv && !options.sarif && !console.json && (all.size() > 1 || options.summary))
         console.out(fmt::format(
             "{} programs: {} accepted, {} rejected, {} unsupported\n",
             counts[Outcome::Accepted] + counts[Outcome::Rejected] + counts[Outcome::Unsupported],
@@ -365,6 +373,8 @@ void add_verify(Cli& cli) {
     verb.add_option("-p,--program", options->program, "Only this program (default: all)");
     verb.add_flag("--strict-alignment", options->strict_alignment,
                   "Accesses to packets and memory must be aligned");
+    verb.add_flag("--summary", options->summary,
+                  "Only what is not accepted, by reason, and the counts");
     verb.add_flag("--facts", options->facts, "Show what is proved for engines, by instruction");
     verb.add_flag("--csv", options->csv, "A line for each program, as veristat writes it");
     verb.add_flag("--sarif", options->sarif, "The findings as SARIF 2.1.0");

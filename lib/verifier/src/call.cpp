@@ -428,8 +428,14 @@ bool Stepper::call(State& state, u32 pc) {
         return unknown(pc, "this instruction is not supported yet");
     const auto id = static_cast<u32>(insn.imm);
     const spec::HelperProto* proto = spec::find_helper(id);
-    if (proto == nullptr)
+    if (proto == nullptr) {
+        for (const Poisoned& poisoned : program_.poisoned)
+            if (poisoned.insn == pc)
+                return fail(pc, "V701",
+                            fmt::format("the target's types have no {}, which this needs (CO-RE)",
+                                        poisoned.what));
         return fail(pc, "V602", fmt::format("there is no helper {}", id));
+    }
     const auto available = spec::helper_available(program_.type, program_.attach_type, id);
     if (!available)
         return unknown(pc, "the helpers of this program type are not known");

@@ -232,9 +232,8 @@ bool Walker::recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goe
     auto& regs = now.state.frame().regs;
     const unsigned cls = insn.opcode & isa::kClassMask;
     if (insn.opcode == isa::kCall) {
-        for (unsigned reg = 1; reg <= 5; ++reg)
-            regs[reg] = {};
-        regs[0] = kPoison;
+        for (unsigned reg = 0; reg <= 5; ++reg)
+            regs[reg] = kPoison;
     } else if (cls == isa::kJmp || cls == isa::kJmp32) {
         for (const unsigned reg : {unsigned{insn.dst}, unsigned{insn.src}})
             if (regs[reg].kind == Kind::Uninit)
