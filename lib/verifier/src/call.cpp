@@ -34,6 +34,10 @@ bool takes_packet(u32 id) {
 constexpr u32 kGetLocalStorage = 81;
 /// sk_release: gives back the socket in r1.
 constexpr u32 kSkRelease = 86;
+constexpr u32 kSpinLock = 93;
+constexpr u32 kSpinUnlock = 94;
+constexpr u32 kTimerInit = 169;
+constexpr u32 kTimerSetCallback = 170;
 constexpr u32 kSkFullsock = 95;
 constexpr u32 kTcpSock = 96;
 constexpr u32 kGetListenerSock = 98;
@@ -331,6 +335,14 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         return (val.kind == Kind::Pointer && val.region == Region::Object) ||
                wrong("a kernel object");
     case ArgKind::Function:
+        if (proto.id == kTimerSetCallback) {
+            if (val.kind != Kind::Pointer || val.region != Region::Function)
+                return wrong("a function");
+            const auto [at, fresh] =
+                timer_callbacks_.try_emplace(val.aux, state.frame().regs[1].aux);
+            return fresh || at->second == state.frame().regs[1].aux ||
+                   unknown(pc, "a callback for the timers of several maps is not supported yet");
+        }
         if (!calls_back(pc))
             return unknown(pc,
                            fmt::format("callbacks of bpf_{} are not supported yet", proto.name));
@@ -339,13 +351,50 @@ bool Stepper::argument(State& state, u32 pc, const spec::HelperProto& proto, uns
         return null || (val.kind == Kind::Pointer && val.region == Region::Stack) ||
                wrong("a pointer to the stack, or null,");
     case ArgKind::SpinLock:
+        return lock(state, pc, val, proto.id == kSpinLock);
     case ArgKind::Timer:
+        if (!special_field(state, pc, val, SpecialField::Kind::Timer))
+            return false;
+        if (proto.id != kTimerInit)
+            return true;
+        if (const Val& map = state.frame().regs[2];
+            map.kind == Kind::Pointer && map.region == Region::Map && map.aux != val.aux)
+            return fail(pc, "V601", "the timer is not one of the map in r2");
+        return true;
     case ArgKind::KptrSlot:
     case ArgKind::Dynptr:
     case ArgKind::DynptrOut:
         break;
     }
     return unknown(pc, fmt::format("bpf_{} is not supported yet", proto.name));
+}
+
+/// A pointer to a lock or a timer in a map value.
+bool Stepper::special_field(State& state, u32 pc, const Val& val, SpecialField::Kind kind) {
+    const char* needed = kind == SpecialField::Kind::Timer ? "a timer" : "a lock";
+    if (val.kind != Kind::Pointer || val.region != Region::MapValue)
+        return fail(pc, "V601", fmt::format("r1 must point to {} in a map value", needed));
+    if (val.nullable)
+        return fail(pc, "V201", "the map value in r1 may be null");
+    const Fact at = state.of(val);
+    for (const SpecialField& field : maps_[val.aux].special)
+        if (field.kind == kind && at.is_constant() && at.bits.value == field.offset)
+            return true;
+    return fail(pc, "V601", fmt::format("r1 does not point to {} of its map's values", needed));
+}
+
+bool Stepper::lock(State& state, u32 pc, const Val& val, bool take) {
+    if (!special_field(state, pc, val, SpecialField::Kind::SpinLock))
+        return false;
+    if (take && state.held_lock != 0)
+        return fail(pc, "V403", "a second lock is taken while one is held");
+    if (!take && state.held_lock == 0)
+        return fail(pc, "V403", "no lock is held here");
+    if (!take && (state.held_lock != val.instance + 1 || state.held_map != val.aux + 1))
+        return fail(pc, "V403", "another lock is held than the one in r1");
+    state.held_lock = take ? val.instance + 1 : 0;
+    state.held_map = take ? val.aux + 1 : 0;
+    return true;
 }
 
 bool Stepper::result(State& state, u32 pc, const spec::HelperProto& proto) {
@@ -447,6 +496,8 @@ bool Stepper::call(State& state, u32 pc) {
                     fmt::format("bpf_{} is for GPL-compatible programs, the licence is "
                                 "\"{}\"",
                                 proto->name, program_.license));
+    if (state.held_lock != 0 && id != kSpinUnlock && id != kSpinLock)
+        return fail(pc, "V403", fmt::format("bpf_{} is called while a lock is held", proto->name));
     map_ = std::nullopt;
     constant_size_ = std::nullopt;
     size_limit_ = 0;

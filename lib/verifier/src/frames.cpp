@@ -137,6 +137,7 @@ bool Stepper::leave_callback(State& state, u32 pc) {
 
 std::optional<State> Stepper::initial_of(u32 function) {
     contract_ = contracts_.find(function);
+    in_timer_ = false;
     State state;
     state.frames.resize(1);
     state.frame().function = function;
@@ -170,6 +171,27 @@ std::optional<State> Stepper::initial_of(u32 function) {
     return state;
 }
 
+State Stepper::initial_of_timer(u32 function) {
+    contract_ = nullptr;
+    in_timer_ = true;
+    const u32 map = timer_callbacks_.at(function);
+    State state;
+    state.frames.resize(1);
+    state.frame().function = function;
+    auto& regs = state.frame().regs;
+    regs[10] = {.kind = Kind::Pointer, .region = Region::Stack};
+    regs[1] = {.kind = Kind::Pointer, .region = Region::Map, .aux = map};
+    regs[2] = {.kind = Kind::Pointer,
+               .region = Region::Memory,
+               .read_only = true,
+               .aux = maps_[map].def->key_size};
+    regs[3] = {.kind = Kind::Pointer,
+               .region = Region::MapValue,
+               .aux = map,
+               .instance = symbols_.fresh()};
+    return state;
+}
+
 bool Stepper::leave_contract(State& state, u32 pc, const Val& r0) {
     if (!state.references.empty())
         return fail(pc, "V401", "a global function may not keep what it takes");
@@ -181,6 +203,8 @@ bool Stepper::leave_contract(State& state, u32 pc, const Val& r0) {
 
 bool Stepper::call_by_contract(State& state, u32 pc, const Contract& contract) {
     const auto target = static_cast<u32>(isa::target_of(program_.insns[pc], pc));
+    if (state.held_lock != 0)
+        return fail(pc, "V403", "a global function is called while a lock is held");
     if (!contract.fault.empty())
         return contract.unsupported ? unknown(pc, contract.fault)
                                     : fail(pc, "V607", contract.fault);
@@ -335,9 +359,9 @@ bool Stepper::leave(State& state, u32 pc) {
     if (state.frames.size() == 1 && !readable(state, pc, 0))
         return false;
     const Val r0 = state.frame().regs[0];
-    if (contract_ && state.frames.size() == 1)
+    if (contract_ && state.held_lock == 0 && state.frames.size() == 1)
         return leave_contract(state, pc, r0);
-    if (state.held_lock != 0)
+    if (state.held_lock != 0 && (state.frames.size() == 1 || state.frame().callback != 0))
         return fail(pc, "V403", "a lock is held at the exit");
     if (state.frames.size() > 1) {
         const auto depth = static_cast<u32>(state.frames.size() - 1);
@@ -356,7 +380,11 @@ bool Stepper::leave(State& state, u32 pc) {
     using enum spec::ProgramType;
     i64 low = 0;
     i64 high = 1;
-    switch (program_.type) {
+    constexpr auto kJustZero = Unspec; // Programs of no type do not come here.
+    switch (in_timer_ ? kJustZero : program_.type) {
+    case kJustZero:
+        high = 0;
+        break;
     case CgroupSkb:
         high = program_.attach_type == 1 ? 3 : 1; // egress
         break;

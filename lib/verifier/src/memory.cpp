@@ -141,9 +141,18 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
     }
     case Region::MapValue: {
         const MapView& map = maps_[base.aux];
-        if (map.special_fields)
-            return unknown(pc, "map values with locks, timers or kernel pointers are not supported "
-                               "yet");
+        for (const SpecialField& field : map.special) {
+            if (high <= i64{field.offset} || low >= i64{field.offset} + i64{field.size})
+                continue;
+            if (field.kind == SpecialField::Kind::Other)
+                return unknown(pc, "kernel pointers, lists and trees in map values are not "
+                                   "supported yet");
+            return fail(pc, "V606",
+                        fmt::format("bytes {} to {} of the map value are a {}: only its helpers "
+                                    "may touch it",
+                                    field.offset, field.offset + field.size - 1,
+                                    field.kind == SpecialField::Kind::Timer ? "timer" : "lock"));
+        }
         if (access.write && (map.def->flags & kReadOnlyToPrograms) != 0)
             return fail(pc, "V606", "the map is read-only to programs");
         if (!access.write && (map.def->flags & kWriteOnlyToPrograms) != 0)
@@ -497,6 +506,11 @@ bool Stepper::load_immediate(State& state, u32 pc) {
         const auto map = static_cast<u32>(insn.imm);
         if (map >= object_maps_)
             return fail(pc, "V701", fmt::format("there is no map {}", map));
+        if (!may_use(maps_[map]))
+            return fail(pc, "V602",
+                        fmt::format("programs of this type may not use map \"{}\": its values have "
+                                    "locks or timers",
+                                    maps_[map].def->name));
         if (insn.src == isa::kLddwMapFd) {
             dst = {.kind = Kind::Pointer, .region = Region::Map, .aux = map};
             return true;

@@ -275,6 +275,7 @@ u64 shape(const State& state) {
     for (const u32 reference : state.references)
         mix(name(reference) + 77);
     mix(state.held_lock != 0 ? name(state.held_lock - 1) + 1 : 0);
+    mix(state.held_map);
     return hash;
 }
 
@@ -428,7 +429,7 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
     for (std::size_t i = 0; i < a.references.size(); ++i)
         if (!matching.instance(a.references[i], b.references[i]))
             return false;
-    if ((a.held_lock == 0) != (b.held_lock == 0) ||
+    if ((a.held_lock == 0) != (b.held_lock == 0) || a.held_map != b.held_map ||
         (a.held_lock != 0 && !matching.instance(a.held_lock - 1, b.held_lock - 1)))
         return false;
     // A bound of a symbol that only definitions refer to is one of the same symbol.
@@ -607,6 +608,7 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
         out.references.push_back(joiner.instance(a.references[i], b.references[i]));
     if (a.held_lock != 0)
         out.held_lock = joiner.instance(a.held_lock - 1, b.held_lock - 1) + 1;
+    out.held_map = a.held_map;
     joiner.bounds();
     forget_unused(out, symbols);
     return out;

@@ -176,6 +176,7 @@ struct State {
     std::vector<PacketBound> bounds;         ///< at most one for each region and symbol
     std::vector<u32> references; ///< instances that must be given back, in the order of taking
     u32 held_lock = 0;           ///< instance + 1 of the value whose lock is held
+    u32 held_map = 0;            ///< and its map
 
     [[nodiscard]] Frame& frame() { return frames.back(); }
     [[nodiscard]] const Frame& frame() const { return frames.back(); }

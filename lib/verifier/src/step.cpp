@@ -4,6 +4,7 @@
 // Arithmetic, jumps, calls of functions and exits.
 #include "step.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "skep/program/control_flow.hpp"
@@ -98,7 +99,7 @@ Stepper::Stepper(const Program& program, const ControlFlow& flow, std::span<cons
     for (u32 i = 0; i < object_maps_; ++i)
         if (const auto& inner = maps[i].def->inner; inner != nullptr) {
             inner_maps_[i] = static_cast<u32>(maps_.size());
-            maps_.push_back({.def = inner.get(), .special_fields = maps[i].inner_special_fields});
+            maps_.push_back({.def = inner.get(), .special = maps[i].inner_special});
         }
     for (const ExternRef& external : program.externs)
         kfuncs_.push_back(external.function ? kfunc_named(external.name) : Kfunc::Unknown);
@@ -116,8 +117,20 @@ bool Stepper::unknown(u32 pc, std::string message) {
     return false;
 }
 
+bool Stepper::may_use(const MapView& map) const {
+    using enum spec::ProgramType;
+    const auto t = program_.type;
+    const bool tracing = t == Kprobe || t == Tracepoint || t == PerfEvent || t == RawTracepoint ||
+                         t == RawTracepointWritable;
+    return std::ranges::none_of(map.special, [&](const SpecialField& field) {
+        return (field.kind == SpecialField::Kind::SpinLock && (tracing || t == SocketFilter)) ||
+               (field.kind == SpecialField::Kind::Timer && tracing);
+    });
+}
+
 std::optional<State> Stepper::initial() {
     contract_ = nullptr;
+    in_timer_ = false;
     using enum spec::ProgramType;
     switch (program_.type) {
     case Tracing:

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,6 +41,10 @@ public:
     /// The state in which a global function starts, from its contract; nothing if it has none that
     /// can be kept. Exits are its exits from then on.
     std::optional<State> initial_of(u32 function);
+    /// Functions that a timer calls, each with its map, by what was stepped through so far.
+    [[nodiscard]] const std::map<u32, u32>& timer_callbacks() const { return timer_callbacks_; }
+    /// The state in which such a function starts. Exits are its exits from then on.
+    State initial_of_timer(u32 function);
     /// Everything but jumps, local calls and exits.
     bool step(State& state, u32 pc);
     /// Learns what holds where a conditional jump goes. False: it cannot go there.
@@ -99,6 +104,10 @@ private:
         bool packet = false;  ///< the helper takes packet memory
     };
 
+    /// Linux keeps locks and timers from programs that run where they are taken.
+    [[nodiscard]] bool may_use(const MapView& map) const;
+    bool special_field(State& state, u32 pc, const Val& val, SpecialField::Kind kind);
+    bool lock(State& state, u32 pc, const Val& val, bool take);
     [[nodiscard]] static int subject_of(const isa::Insn& insn);
     bool unknown(u32 pc, std::string message);
     bool readable(const State& state, u32 pc, unsigned reg);
@@ -150,7 +159,9 @@ private:
     Symbols& symbols_;
     const spec::ContextLayout* layout_ = nullptr;
     Contracts contracts_;
-    int subject_ = -1;                   ///< the register that a finding would be about
+    int subject_ = -1; ///< the register that a finding would be about
+    std::map<u32, u32> timer_callbacks_;
+    bool in_timer_ = false;              ///< of the function that is being verified
     const Contract* contract_ = nullptr; ///< of the global function that is being verified
     std::vector<Kfunc> kfuncs_;          ///< by extern
     std::unordered_map<u32, u32> stack_used_;

@@ -54,7 +54,8 @@ public:
         if (structure()) {
             const bool main = prove(walker_.stepper().initial(), 0);
             const bool functions = global_functions();
-            if (main && functions && stacks(0, 0, 1)) {
+            const bool timers = timer_callbacks();
+            if (main && functions && timers && stacks(0, 0, 1)) {
                 report_.outcome = Outcome::Accepted;
                 report_.statistics.worst_case = worst_case(0);
                 if (facts_)
@@ -161,6 +162,24 @@ private:
         for (const FunctionRange& function : walker_.flow().functions)
             if (walker_.stepper().contract_of(function.begin) != nullptr)
                 all &= prove(walker_.stepper().initial_of(function.begin), function.begin);
+        return all;
+    }
+
+    /// Functions that timers call later, each on its own.
+    bool timer_callbacks() {
+        bool all = true;
+        std::vector<u32> done;
+        for (bool more = true; more;) {
+            more = false;
+            const auto known = walker_.stepper().timer_callbacks();
+            for (const auto& [function, map] : known) {
+                if (std::ranges::find(done, function) != done.end())
+                    continue;
+                done.push_back(function);
+                more = true; // It may start others.
+                all &= prove(walker_.stepper().initial_of_timer(function), function);
+            }
+        }
         return all;
     }
 

@@ -141,6 +141,62 @@ TEST(verdict, a_view_of_a_socket_ends_with_it) {
               "accepted");
 }
 
+/// Map 0 is a hash of 32-byte values with a lock at 0 and a timer at 8.
+std::string judge_special(std::string_view text,
+                          spec::ProgramType type = spec::ProgramType::SchedCls) {
+    spec::MapDef def{
+        .kind = spec::MapKind::Hash, .key_size = 4, .value_size = 32, .max_entries = 4};
+    def.name = "special";
+    const std::array maps{MapView{
+        .def = &def,
+        .special = {{SpecialField::Kind::SpinLock, 0, 4}, {SpecialField::Kind::Timer, 8, 16}}}};
+    const auto tested = test::program(text, type);
+    const Report report = verify(*tested, maps);
+    return report.outcome == Outcome::Accepted
+               ? "accepted"
+               : report.findings[0].code + " at " + std::to_string(report.findings[0].insn);
+}
+
+constexpr const char* kValue = "*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map[id:0]; call 1;"
+                               "if r0 == 0 goto end; r6 = r0;";
+
+TEST(verdict, locks_are_taken_one_at_a_time_and_given_back) {
+    const auto locked = [](const char* what) {
+        return judge_special(std::string(kValue) + "r1 = r6; call 93;" + what +
+                             "r1 = r6; call 94; end: r0 = 0; exit");
+    };
+    EXPECT_EQ(locked("*(u64 *)(r6 +24) = 1;"), "accepted");
+    EXPECT_EQ(locked("call 7;"), "V403 at 10");
+    EXPECT_EQ(locked("r1 = r6; call 93;"), "V403 at 11");
+    EXPECT_EQ(locked("r1 = r6; call 94;"), "V403 at 13");
+    EXPECT_EQ(locked("goto end;").substr(0, 4), "V504");
+    EXPECT_EQ(locked("if r6 == r10 goto end;"), "V403 at 14");
+    // Not where a lock is, not by loads and stores, not in every program.
+    EXPECT_EQ(judge_special(std::string(kValue) + "r1 = r6; r1 += 4; call 93; end: r0 = 0; exit"),
+              "V601 at 10");
+    EXPECT_EQ(judge_special(std::string(kValue) + "*(u32 *)(r6 +0) = 0; end: r0 = 0; exit"),
+              "V606 at 8");
+    EXPECT_EQ(judge_special(std::string(kValue) + "*(u32 *)(r6 +4) = 0; end: r0 = 0; exit"),
+              "accepted");
+    EXPECT_EQ(judge_special(std::string(kValue) + "end: r0 = 0; exit", spec::ProgramType::Kprobe),
+              "V602 at 3");
+}
+
+TEST(verdict, timer_callbacks_are_judged_on_their_own) {
+    const auto timer = [](const char* callback) {
+        return judge_special(std::string(kValue) +
+                             "r1 = r6; r1 += 8; r2 = subprog[+4]; call 170; end: r0 = 0; exit;" +
+                             callback);
+    };
+    EXPECT_EQ(timer("r0 = 0; exit"), "accepted");
+    EXPECT_EQ(timer("r0 = 1; exit"), "V603 at 16");
+    // The map, the key, the value.
+    EXPECT_EQ(timer("r0 = *(u32 *)(r2 +0); r0 = *(u64 *)(r3 +24); r0 = 0; exit"), "accepted");
+    EXPECT_EQ(timer("r0 = *(u32 *)(r2 +4); r0 = 0; exit"), "V104 at 15");
+    EXPECT_EQ(timer("*(u64 *)(r3 +8) = 0; r0 = 0; exit"), "V606 at 15");
+    EXPECT_EQ(timer("r0 = r4; exit"), "V301 at 15");
+}
+
 TEST(verdict, legacy_loads_may_return_early_from_functions_that_return_numbers) {
     // Without a type, nothing says that the function returns a number.
     EXPECT_EQ(judge("r6 = r1; call pc+2; r0 = 0; exit; r6 = r1; r0 = *(u8 *)skb[0]; exit",

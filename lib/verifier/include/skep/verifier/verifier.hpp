@@ -50,14 +50,21 @@ struct Finding {
 /// What a code means, in a few words: "access to the packet not covered by a test".
 [[nodiscard]] std::string_view title_of(std::string_view code) noexcept;
 
+/// A part of a map's value that loads and stores may not touch: it belongs to helpers.
+struct SpecialField {
+    enum class Kind : std::uint8_t { SpinLock, Timer, Other };
+    Kind kind = Kind::Other; ///< Other: kernel pointers, lists, trees, ...: not known yet
+    std::uint32_t offset = 0;
+    std::uint32_t size = 0;
+};
+
 /// A map as the verifier sees it.
 struct MapView {
     const spec::MapDef* def = nullptr;
     /// Contents that never change (frozen read-only data): loads from constant offsets are known.
     Bytes constants{};
-    /// The value has fields that only helpers may touch (locks, timers, kernel pointers).
-    bool special_fields = false;
-    bool inner_special_fields = false; ///< the same of the maps in it
+    std::vector<SpecialField> special;       ///< of the value
+    std::vector<SpecialField> inner_special; ///< the same of the maps in it
 };
 
 struct Options {
