@@ -19,10 +19,6 @@ std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
     Machine& machine = *static_cast<Machine*>(run->engine);
     if (run->trap)
         return kStop;
-    if (machine.depth + 1 == isa::kMaxCallFrames) {
-        set_trap(machine, TrapKind::BadCall, {}, {}, "more than 8 nested calls");
-        return kStop;
-    }
     RegFile regs;
     regs.below = machine.regs;
     regs.caps.fill(M != Mode::Unchecked ? kUnset : Capability{});
@@ -33,8 +29,8 @@ std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
                                ? regs.below->caps[static_cast<std::size_t>(args[i].inherit) + 1]
                                : args[i].cap;
     }
-    ++machine.depth;
-    machine.open_frame(M != Mode::Unchecked);
+    if (!machine.push(M != Mode::Unchecked))
+        return kStop;
     Frame& frame = machine.frame();
     frame.return_to = nullptr;
     regs.values[10] = frame.base() + isa::kMaxStackDepth;
@@ -85,6 +81,7 @@ bool enter(Machine& machine, RegFile& regs) noexcept {
     regs.values.fill(0);
     machine.open_frame(M != Mode::Unchecked);
     machine.frame().return_to = nullptr;
+    machine.frame().first = 0;
     regs.values[1] = machine.context_address;
     regs.caps[1] = {.base = machine.context_address, .kind = RegionKind::Context};
     regs.values[10] = machine.frame().base() + isa::kMaxStackDepth;

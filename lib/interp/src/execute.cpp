@@ -49,8 +49,8 @@ void show(Machine& machine, RegFile& regs, const Slot* pc) noexcept {
     const CodeImpl& code = *machine.code;
     const std::uint32_t insn = code.insn_of(pc);
     if (pc != code.slots.data() && code.insn_of(pc - 1) == insn)
-        return; // A check before it came first.
-    std::array<const std::byte*, isa::kMaxCallFrames> frames{};
+        return;                                              // A check before it came first.
+    std::array<const std::byte*, Machine::kMaxDepth> frames; // Set as far as they are used.
     for (std::uint32_t i = 0; i <= machine.depth; ++i)
         frames[i] = machine.frame(i).stack.data();
     machine.run->observer->before({.program = &code.program(),

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 
 #include "code.hpp"
@@ -54,6 +55,7 @@ struct alignas(16) Frame {
     const CodeImpl* return_code;                   ///< valid if return_to is set
     std::int64_t return_count;                     ///< instructions of the caller before return_to
     std::uint64_t may_goto;                        ///< iterations left
+    std::uint32_t first; ///< frame in which the program of this one began: not 0 after tail calls
 
     [[nodiscard]] std::uint64_t base() const noexcept {
         return reinterpret_cast<std::uint64_t>(stack.data());
@@ -87,14 +89,23 @@ struct Machine {
     /// Of all frames. Bytes, because defaults in Frame's members would initialise 13 KB in every
     /// run, which costs more than most programs do.
     alignas(Frame) std::array<std::byte, isa::kMaxCallFrames * sizeof(Frame)> memory;
+    /// Those of programs that were tail-called from functions, beyond the first 8.
+    std::unique_ptr<Frame[]> more;
+
+    /// A tail call replaces a frame, and its program may call 7 deep again.
+    static constexpr std::uint32_t kMaxDepth =
+        isa::kMaxCallFrames + isa::kMaxTailCalls * (isa::kMaxCallFrames - 1);
 
     [[nodiscard]] Frame& frame(std::uint32_t number) noexcept {
-        return reinterpret_cast<Frame*>(memory.data())[number];
+        return number < isa::kMaxCallFrames ? reinterpret_cast<Frame*>(memory.data())[number]
+                                            : more[number - isa::kMaxCallFrames];
     }
     [[nodiscard]] Frame& frame() noexcept { return frame(depth); }
     [[nodiscard]] exec::Trap& trap() noexcept { return run->trap; }
 
     void open_frame(bool checked) noexcept;
+    /// Opens the next frame. False, with a trap: the program is 8 calls deep, or memory is out.
+    bool push(bool checked) noexcept;
     /// After a return: pointers into the frame that ended become numbers.
     void forget_frame(std::uint32_t number) noexcept;
     /// Handles RunContext::pending.

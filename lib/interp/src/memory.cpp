@@ -310,6 +310,25 @@ bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
     return true;
 }
 
+bool Machine::push(bool checked) noexcept {
+    const std::uint32_t first = frame().first;
+    if (depth + 1 - first == isa::kMaxCallFrames) {
+        set_trap(*this, exec::TrapKind::BadCall, {}, {}, "more than 8 nested calls");
+        return false;
+    }
+    if (depth + 1 == isa::kMaxCallFrames && more == nullptr)
+        more.reset(new (std::nothrow) Frame[kMaxDepth - isa::kMaxCallFrames]);
+    if (depth + 1 >= isa::kMaxCallFrames && more == nullptr) {
+        set_trap(*this, exec::TrapKind::BadCall, {}, {},
+                 "no memory for the stack of one more call");
+        return false;
+    }
+    ++depth;
+    frame().first = first;
+    open_frame(checked);
+    return true;
+}
+
 void Machine::open_frame(bool checked) noexcept {
     Frame& opened = frame();
     opened.may_goto = std::uint64_t{8} << 20; // BPF_MAX_LOOPS

@@ -227,5 +227,24 @@ TEST(tail_call, goes_on_in_the_target_at_most_33_times) {
     }
 }
 
+// Each tail call from a function begins a program that may call 7 deep again: 33 calls nest here,
+// and every one of them returns.
+TEST(tail_call, nests_deeper_from_functions_than_calls_may) {
+    Fixture fixture;
+    for (const auto mode : kModes) {
+        Given setup = fixture.setup(mode);
+        const auto code = compile("r6 = r1; call pc+2; r0 += 1; exit; r2 = map[id:2];"
+                                  "r3 = 0; call #12; r0 = 0; exit",
+                                  setup);
+        ASSERT_TRUE(code.has_value());
+        setup.runtime = const_cast<interp::Code*>(code->get());
+        setup.tail_target = [](RunContext* state, const void*,
+                               std::uint32_t) noexcept -> const void* { return state->runtime; };
+        const auto result = run(**code, setup);
+        EXPECT_FALSE(result.trap) << exec::describe(result.trap);
+        EXPECT_EQ(result.r0, 34U);
+    }
+}
+
 } // namespace
 } // namespace skep::test
