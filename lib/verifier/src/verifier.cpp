@@ -99,10 +99,13 @@ private:
             walker_.watch(nullptr);
             if (!inductive)
                 return refuse(pc, "V900", "internal: the checker does not agree");
-            if (!ends.worst_case({}))
+            const auto longest = ends.worst_case({});
+            if (!longest)
                 return refuse(ends.culprit(), "V501",
                               "a loop starts an inner one again and again, and nothing shows that "
                               "it ends");
+            if (ends.callees().empty())
+                worst_cases_[pc] = *longest;
             ends_[pc] = std::move(ends);
             facts_ = std::move(facts);
             return true;
