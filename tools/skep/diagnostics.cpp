@@ -81,6 +81,7 @@ std::string Diagnostics::one(const Finding& finding) const {
     std::string text = fmt::format("{}: {}\n", console_.styled(head, Console::Style::Bad),
                                    verifier::title_of(finding.code));
     std::vector<Span> spans;
+    spans.reserve(finding.notes.size() + 1);
     for (const Note& note : finding.notes)
         spans.push_back({note.insn, about(note)});
     std::string what = finding.message;

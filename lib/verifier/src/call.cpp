@@ -163,6 +163,7 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
     if (arg == 4 || !readable(state, pc, reg + 1))
         return arg != 4 ? false : unknown(pc, "a buffer without a size");
     const Val size = state.frame().regs[reg + 1];
+    subject_ = static_cast<int>(reg + 1);
     if (size.kind != Kind::Scalar)
         return fail(pc, "V105", fmt::format("r{} is a pointer, a size was needed", reg + 1));
     const Fact fact = state.of(size);
@@ -187,6 +188,7 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
         proto.nullable[arg])
         return true;
     const ArgKind memory_kind = proto.args[arg];
+    subject_ = static_cast<int>(reg);
     const bool write = memory_kind != ArgKind::Memory;
     const Access access{.pc = pc,
                         .size = static_cast<i64>(fact.umax()),

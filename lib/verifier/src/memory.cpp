@@ -85,8 +85,11 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
         if (low >= 0 && high <= size)
             return true;
         return fail(pc, code,
-                    fmt::format("{} bytes at offset {} to {} of {} of {} bytes", access.size, low,
-                                high - access.size, what, size));
+                    fmt::format("{} bytes at {} of {} of {} bytes", access.size,
+                                low + access.size == high
+                                    ? fmt::format("offset {}", low)
+                                    : fmt::format("offset {} to {}", low, high - access.size),
+                                what, size));
     };
     if (access.aligned && base.region != Region::Stack) {
         const u64 loose = (fact.bits.mask | (fact.bits.value + static_cast<u64>(off))) &

@@ -102,8 +102,8 @@ private:
             const auto longest = ends.worst_case({});
             if (!longest)
                 return refuse(ends.culprit(), "V501",
-                              "a loop starts an inner one again and again, and nothing shows that "
-                              "it ends");
+                              "nothing shows that this loop ends: no counter with a bound, and no "
+                              "contract that it does not start again");
             if (ends.callees().empty())
                 worst_cases_[pc] = *longest;
             ends_[pc] = std::move(ends);
@@ -239,6 +239,10 @@ private:
         });
         if (leading != report_.findings.end())
             std::rotate(report_.findings.begin(), leading, leading + 1);
+        // That time ran out says nothing beside what else is known.
+        const auto budget = [](const Finding& finding) { return finding.code == kBudget; };
+        if (!std::ranges::all_of(report_.findings, budget))
+            std::erase_if(report_.findings, budget);
         if (!report_.findings.empty())
             report_.findings.front().folded = recorder.folded;
     }
