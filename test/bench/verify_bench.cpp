@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
     object::OpenOptions options;
     options.target_name = "the running kernel";
     if (const auto bytes = read_file("/sys/kernel/btf/vmlinux"))
-        if (auto btf = btf::Btf::parse(*bytes))
+        if (auto btf = skep::btf::Btf::parse(*bytes))
             options.target_btf = *std::move(btf);
     std::vector<Row> rows;
     std::size_t only_kernel = 0;

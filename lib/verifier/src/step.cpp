@@ -217,6 +217,8 @@ Val Stepper::named(State& state, const Node& node) {
 }
 
 Val Stepper::extended(State& state, const Val& a, unsigned width, bool is_signed) {
+    if (width == 64)
+        return number(a.sym, a.off);
     const Fact fact = state.of(a);
     const Fact wanted =
         is_signed ? domain::sign_extend(fact, width) : domain::zero_extend(fact, width);
