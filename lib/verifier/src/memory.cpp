@@ -357,8 +357,12 @@ void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initi
     }
     if (!initialises)
         return;
-    for (i64 at = low; at < high; ++at)
-        where.stack[cell_index(at)].written |= static_cast<uint8_t>(1U << (at & 3));
+    for (i64 start = low & ~i64{3}; start < high; start += 4) {
+        const auto first = static_cast<unsigned>(std::max(low - start, i64{0}));
+        const auto last = static_cast<unsigned>(std::min(high - start, i64{4}));
+        where.stack[cell_index(start)].written |=
+            static_cast<uint8_t>((1U << last) - (1U << first));
+    }
 }
 
 void Stepper::stack_store(State& state, u32 frame, i64 off, i64 size, const Val& val) {

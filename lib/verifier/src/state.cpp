@@ -174,7 +174,8 @@ Fact evaluate(const State& state, const Node& node) {
 }
 
 bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
-    std::vector<std::pair<Sym, Fact>> work{{sym, with}};
+    static thread_local std::vector<std::pair<Sym, Fact>> work; // Kept for its memory.
+    work.assign(1, {sym, with});
     for (int step = 0; step < kMaxRefinements && !work.empty(); ++step) {
         const auto [now, fact] = work.back();
         work.pop_back();
@@ -205,8 +206,9 @@ bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
 }
 
 void forget_unused(State& state, const Symbols& symbols) {
-    std::vector<Sym> used;
-    each_val(state, [&used](const Val& val) {
+    static thread_local std::vector<Sym> used; // Kept for its memory.
+    used.clear();
+    each_val(state, [](const Val& val) {
         if (val.sym != 0)
             used.push_back(val.sym);
     });
@@ -228,7 +230,7 @@ void forget_unused(State& state, const Symbols& symbols) {
         from = end;
     }
     std::ranges::sort(used);
-    const auto is_used = [&used](Sym sym) { return std::ranges::binary_search(used, sym); };
+    const auto is_used = [](Sym sym) { return std::ranges::binary_search(used, sym); };
     std::erase_if(state.facts, [&](const auto& entry) { return !is_used(entry.first); });
     std::erase_if(state.bounds,
                   [&](const PacketBound& b) { return b.sym != 0 && !is_used(b.sym); });

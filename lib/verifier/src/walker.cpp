@@ -59,7 +59,8 @@ void Walker::clean(State& state, u32 pc) {
 
 /// Walks from `from` to the next meetings; false after a finding.
 bool Walker::walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter) {
-    std::vector<Arrival> work;
+    std::vector<Arrival>& work = work_;
+    work.clear();
     work.push_back(std::move(from));
     bool first = true;
     most_steps_ = 0;

@@ -125,6 +125,7 @@ private:
     Stepper stepper_;
     Recorder* recorder_ = nullptr;
     Watcher* watcher_ = nullptr;
+    std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
     std::vector<u32> callees_;
 };
