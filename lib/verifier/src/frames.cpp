@@ -57,10 +57,11 @@ void Stepper::pop(State& state) {
     state.frames.pop_back();
     // What points into the frame that ended is a number without meaning.
     for (Frame& frame : state.frames)
-        for (Cell& cell : frame.stack)
-            if (cell.size == 8 && cell.val.kind == Kind::Pointer &&
+        for (std::size_t i = 0; i < frame.stack.size(); ++i)
+            if (const Cell& cell = frame.stack[i];
+                cell.size == 8 && cell.val.kind == Kind::Pointer &&
                 cell.val.region == Region::Stack && cell.val.aux == depth)
-                cell = {.written = cell.written};
+                frame.stack.change(i) = {.written = cell.written};
 }
 
 bool Stepper::enter(State& state, u32 pc) {
@@ -282,7 +283,7 @@ Cell* Stepper::iterator_cell(State& state, u32 pc, bool used) {
     i64 high = 0;
     if (!stack_range(state, it, 0, {.pc = pc, .size = 8, .helper = true}, low, high))
         return nullptr;
-    Cell* cell = state.frames[it.aux].cell(it.off);
+    Cell* cell = &state.frames[it.aux].stack.change(Stack::index_of(it.off));
     const bool is_iterator =
         cell->size == 8 && cell->val.kind == Kind::Pointer && cell->val.region == Region::Iterator;
     if (used && !is_iterator)

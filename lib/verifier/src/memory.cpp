@@ -17,10 +17,6 @@ constexpr i64 kStack = isa::kMaxStackDepth;
 constexpr u32 kReadOnlyToPrograms = 1U << 7;  // BPF_F_RDONLY_PROG
 constexpr u32 kWriteOnlyToPrograms = 1U << 8; // BPF_F_WRONLY_PROG
 
-std::size_t cell_index(i64 off) {
-    return static_cast<std::size_t>((-off - 1) / 4);
-}
-
 bool writes_packets(spec::ProgramType type) {
     using enum spec::ProgramType;
     return type == Xdp || type == SchedCls || type == SchedAct || type == LwtXmit ||
@@ -54,7 +50,7 @@ bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& 
     if (base.aux >= state.frames.size())
         return fail(access.pc, "V103", "the function whose stack it is has returned");
     Frame& frame = state.frames[base.aux];
-    const std::size_t cells = cell_index(low) + 1;
+    const std::size_t cells = Stack::index_of(low) + 1;
     if (watcher_ != nullptr) {
         const isa::Insn& insn = program_.insns[access.pc];
         const bool load = (insn.opcode & isa::kClassMask) == isa::kLdx;
@@ -64,7 +60,7 @@ bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& 
     }
     if (frame.stack.size() >= cells)
         return true;
-    frame.stack.resize(cells);
+    frame.stack.grow(cells);
     u32& most = stack_used_[frame.function];
     most = std::max(most, static_cast<u32>(frame.stack.size() * 4));
     return true;
@@ -287,7 +283,7 @@ Val Stepper::stack_load(State& state, u32 frame, i64 off, i64 size, bool is_sign
     const Fact any = is_signed ? Fact{} : Fact::of_width(static_cast<unsigned>(size * 8));
     // The store that the bytes come from begins at one of the cells below.
     for (i64 start = off - (off & 3); start >= off - 7 && start >= -kStack; start -= 4) {
-        const std::size_t index = cell_index(start);
+        const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             break;
         const Cell& cell = where.stack[index];
@@ -324,7 +320,7 @@ bool Stepper::whole_pointers(State& state, u32 pc, u32 frame, i64 off, i64 size)
     for (const i64 start : {off, off & ~i64{7}}) {
         if ((start & 3) != 0)
             continue;
-        const std::size_t index = cell_index(start);
+        const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             continue;
         const Cell& cell = where.stack[index];
@@ -342,16 +338,15 @@ void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initi
     Frame& where = state.frames[frame];
     // Stores that reach into the range are no longer whole.
     for (i64 start = std::max(-kStack, (low - 7) & ~i64{3}); start < high; start += 4) {
-        const std::size_t index = cell_index(start);
+        const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             continue;
-        Cell& cell = where.stack[index];
-        if (cell.size == 0 || cell.size == Cell::kRest)
+        const Cell& before = where.stack[index];
+        if (!before.remembers() || start + before.size <= low || start >= high)
             continue;
-        if (start + cell.size <= low || start >= high)
-            continue;
-        if (cell.size == 8 && index > 0)
-            where.stack[index - 1].size = 0;
+        if (before.size == 8 && index > 0)
+            where.stack.change(index - 1).size = 0;
+        Cell& cell = where.stack.change(index);
         cell.size = 0;
         cell.val = {};
     }
@@ -360,8 +355,10 @@ void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initi
     for (i64 start = low & ~i64{3}; start < high; start += 4) {
         const auto first = static_cast<unsigned>(std::max(low - start, i64{0}));
         const auto last = static_cast<unsigned>(std::min(high - start, i64{4}));
-        where.stack[cell_index(start)].written |=
-            static_cast<uint8_t>((1U << last) - (1U << first));
+        const auto bytes = static_cast<uint8_t>((1U << last) - (1U << first));
+        const std::size_t index = Stack::index_of(start);
+        if ((where.stack[index].written & bytes) != bytes)
+            where.stack.change(index).written |= bytes;
     }
 }
 
@@ -370,11 +367,11 @@ void Stepper::stack_store(State& state, u32 frame, i64 off, i64 size, const Val&
     if ((off & 3) != 0 || (val.kind == Kind::Pointer && size != 8))
         return;
     Frame& where = state.frames[frame];
-    Cell& cell = where.stack[cell_index(off)];
+    Cell& cell = where.stack.change(Stack::index_of(off));
     cell.size = static_cast<uint8_t>(size);
     cell.val = size == 8 ? val : extended(state, val, static_cast<unsigned>(size * 8), false);
     if (size == 8)
-        where.stack[cell_index(off) - 1] = {.size = Cell::kRest, .written = 0xf};
+        where.stack.change(Stack::index_of(off) - 1) = {.size = Cell::kRest, .written = 0xf};
 }
 
 bool Stepper::load(State& state, u32 pc) {
@@ -573,8 +570,8 @@ void Stepper::forget_packet(State& state) {
                 val = fresh(state, Fact{}); // A number without meaning.
         for (std::size_t i = 0; i < frame.stack.size(); ++i)
             if (frame.stack[i].size == 8 && stale(frame.stack[i].val)) {
-                frame.stack[i] = {.written = 0xf};
-                frame.stack[i - 1].size = 0;
+                frame.stack.change(i) = {.written = 0xf};
+                frame.stack.change(i - 1).size = 0;
             }
     }
 }
@@ -590,8 +587,8 @@ void Stepper::forget_instance(State& state, u32 instance) {
                 val = fresh(state, Fact{});
         for (std::size_t i = 0; i < frame.stack.size(); ++i)
             if (frame.stack[i].size == 8 && owned(frame.stack[i].val)) {
-                frame.stack[i] = {.written = 0xf};
-                frame.stack[i - 1].size = 0;
+                frame.stack.change(i) = {.written = 0xf};
+                frame.stack.change(i - 1).size = 0;
             }
     }
 }

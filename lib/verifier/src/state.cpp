@@ -22,25 +22,27 @@ auto position(auto& facts, Sym sym) {
     return std::ranges::lower_bound(facts, sym, {}, [](const auto& entry) { return entry.first; });
 }
 
+/// Those of which something is known.
+void each_cell(const Stack& stack, auto&& visit) {
+    for (std::size_t i = 0; i < stack.size(); i += Stack::kPiece) {
+        if (stack.is_empty(i / Stack::kPiece))
+            continue;
+        const std::size_t end = std::min(i + Stack::kPiece, stack.size());
+        for (std::size_t at = i; at < end; ++at)
+            visit(at, stack[at]);
+    }
+}
+
 void each_val(const State& state, auto&& visit) {
     for (const Frame& frame : state.frames) {
         for (const Val& val : frame.regs)
             visit(val);
-        for (const Cell& cell : frame.stack)
-            if (cell.size != 0 && cell.size != Cell::kRest)
+        each_cell(frame.stack, [&](std::size_t /*index*/, const Cell& cell) {
+            if (cell.remembers())
                 visit(cell.val);
+        });
     }
 }
-void each_val(State& state, auto&& visit) {
-    for (Frame& frame : state.frames) {
-        for (Val& val : frame.regs)
-            visit(val);
-        for (Cell& cell : frame.stack)
-            if (cell.size != 0 && cell.size != Cell::kRest)
-                visit(cell.val);
-    }
-}
-
 /// What a refined result says about the operand a of its node; nothing if not much.
 Fact backwards(const State& state, const Node& node, const Fact& result) {
     Fact operand; // of a + a_off
@@ -265,14 +267,12 @@ u64 shape(const State& state) {
         mix(frame.round | u64{frame.function} << 32);
         for (const Val& val : frame.regs)
             mix_val(val);
-        for (std::size_t i = 0; i < frame.stack.size(); ++i) {
-            const Cell& cell = frame.stack[i];
-            const bool pointer = cell.size == 8 && cell.val.kind == Kind::Pointer;
-            if (pointer) {
+        each_cell(frame.stack, [&](std::size_t i, const Cell& cell) {
+            if (cell.size == 8 && cell.val.kind == Kind::Pointer) {
                 mix(i);
                 mix_val(cell.val);
             }
-        }
+        });
     }
     for (const u32 reference : state.references)
         mix(name(reference) + 77);
@@ -423,10 +423,12 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))
                 return false;
-        static const Cell empty;
-        for (std::size_t i = 0; i < y.stack.size(); ++i)
-            if (!cell_within(i < x.stack.size() ? x.stack[i] : empty, y.stack[i], matching))
-                return false;
+        bool inside = true;
+        each_cell(y.stack, [&](std::size_t i, const Cell& cell) {
+            inside = inside && cell_within(x.stack[i], cell, matching);
+        });
+        if (!inside)
+            return false;
     }
     for (std::size_t i = 0; i < a.references.size(); ++i)
         if (!matching.instance(a.references[i], b.references[i]))
@@ -485,6 +487,25 @@ public:
         return instances_.try_emplace({x, y}, symbols_.fresh()).first->second;
     }
 
+    void stacks(const Stack& x, const Stack& y, Stack& made) {
+        made.grow(std::min(x.size(), y.size()));
+        for (std::size_t i = 0; i < made.size(); i += Stack::kPiece) {
+            const std::size_t piece = i / Stack::kPiece;
+            if (x.is_empty(piece) || y.is_empty(piece))
+                continue;
+            const std::size_t end = std::min(i + Stack::kPiece, made.size());
+            if (Stack::shares(x, y, piece)) {
+                made.share(piece, x);
+                for (std::size_t at = i; at < end; ++at)
+                    if (x[at].remembers())
+                        keep(x[at].val.sym);
+                continue;
+            }
+            for (std::size_t at = i; at < end; ++at)
+                cells(x[at], y[at], made, at);
+        }
+    }
+
     std::pair<Sym, i64> number(Sym x, i64 x_off, Sym y, i64 y_off) {
         if (x == y && x_off == y_off) {
             keep(x);
@@ -536,6 +557,19 @@ private:
         Sym y;
         i64 y_off;
     };
+
+    void cells(const Cell& x, const Cell& y, Stack& made, std::size_t at) {
+        const auto written = static_cast<uint8_t>(x.written & y.written);
+        Cell joined{.written = written};
+        if (x.size == y.size && x.size == Cell::kRest) {
+            joined.size = Cell::kRest; // Written by the store that the cell above remembers.
+        } else if (x.size == y.size && x.size != 0) {
+            joined.val = val(x.val, y.val);
+            joined.size = joined.val.kind == Kind::Uninit ? uint8_t{0} : x.size;
+        }
+        if (joined.written != 0 || joined.size != 0)
+            made.change(at) = joined;
+    }
 
     [[nodiscard]] Fact both(const Fact& x, const Fact& y) const {
         const Fact joined = domain::join(x, y);
@@ -591,20 +625,7 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
         made.round = x.round;
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             made.regs[r] = joiner.val(x.regs[r], y.regs[r]);
-        made.stack.resize(std::min(x.stack.size(), y.stack.size()));
-        for (std::size_t i = 0; i < made.stack.size(); ++i) {
-            Cell& cell = made.stack[i];
-            cell.written = x.stack[i].written & y.stack[i].written;
-            if (x.stack[i].size != y.stack[i].size || x.stack[i].size == 0)
-                continue;
-            if (x.stack[i].size == Cell::kRest) {
-                // Written by the store that the cell above remembers.
-                cell.size = Cell::kRest;
-                continue;
-            }
-            cell.val = joiner.val(x.stack[i].val, y.stack[i].val);
-            cell.size = cell.val.kind == Kind::Uninit ? 0 : x.stack[i].size;
-        }
+        joiner.stacks(x.stack, y.stack, made.stack);
     }
     for (std::size_t i = 0; i < a.references.size(); ++i)
         out.references.push_back(joiner.instance(a.references[i], b.references[i]));

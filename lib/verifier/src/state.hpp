@@ -8,73 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "domain/fact.hpp"
+#include "skep/base/pool.hpp"
 #include "skep/isa/insn.hpp"
+#include "stack.hpp"
 
 namespace skep::verifier {
-
-using domain::Fact;
-using domain::i64;
-using domain::u32;
-using domain::u64;
-using std::uint16_t;
-using std::uint8_t;
-
-/// A number that has a name: equal symbols are equal numbers, on this path. Symbol 0 is zero.
-using Sym = u32;
-
-enum class Kind : uint8_t { Uninit, Scalar, Pointer };
-
-enum class Region : uint8_t {
-    None,
-    Context,
-    Stack,     ///< aux: frame
-    Packet,    ///< offset from data
-    Meta,      ///< offset from data_meta
-    PacketEnd, ///< data_end itself
-    MapValue,  ///< aux: map
-    Map,       ///< aux: map
-    Memory,    ///< aux: bytes
-    Socket,    ///< aux: spec::SocketKind, and the instance of its owner << kOwnerShift
-    Object,    ///< a kernel object that only helpers look into; aux: kIsSocket, and the owner
-    FlowKeys,  ///< struct bpf_flow_keys
-    Function,  ///< aux: its first slot
-    Iterator,  ///< in a stack cell only; aux: 1 if it may still give a number, else 0
-};
-
-/// What a register or a stack cell holds: nothing, a number, or a pointer. The number, or the
-/// pointer's distance from the start of its region, is sym + off (mod 2^64).
-struct Val {
-    Kind kind = Kind::Uninit;
-    Region region = Region::None;
-    bool nullable = false;
-    bool read_only = false;
-    u32 aux = 0;
-    u32 instance = 0; ///< of pointers that a call returned: one null test tells about all copies
-    Sym sym = 0;
-    i64 off = 0;
-
-    friend bool operator==(const Val&, const Val&) = default;
-};
-
-/// Of sockets and objects: what aux is besides the owner, the instance that was taken when it
-/// became the program's (0: it did not).
-constexpr u32 kOwnerShift = 2;
-constexpr u32 kIsSocket = 1;
-[[nodiscard]] inline bool has_owner(const Val& val) {
-    return val.kind == Kind::Pointer &&
-           (val.region == Region::Socket || val.region == Region::Object);
-}
-[[nodiscard]] inline u32 owner_of(const Val& val) {
-    return has_owner(val) ? val.aux >> kOwnerShift : 0;
-}
-[[nodiscard]] inline u32 class_of(const Val& val) {
-    return has_owner(val) ? val.aux & ((1U << kOwnerShift) - 1) : val.aux;
-}
-
-[[nodiscard]] inline Val number(Sym sym, i64 off = 0) {
-    return {.kind = Kind::Scalar, .sym = sym, .off = off};
-}
 
 /// How a symbol came to be; of a symbol that nothing is known of, Op::Source.
 enum class Op : uint8_t {
@@ -135,29 +73,14 @@ private:
     mutable u32 stamp_ = 0;
 };
 
-/// Four bytes of stack. A store of 1, 2, 4 or 8 bytes at the first of them is remembered whole.
-struct Cell {
-    Val val;
-    uint8_t size = 0; ///< bytes of `val` that were stored here; 0: none; kRest: of the cell before
-    uint8_t written = 0; ///< a bit per byte
-    static constexpr uint8_t kRest = 0xff;
-
-    friend bool operator==(const Cell&, const Cell&) = default;
-};
-
 struct Frame {
     std::array<Val, isa::kRegisters> regs{};
-    std::vector<Cell> stack; ///< [i]: bytes -4 * (i + 1) to -4 * i - 1
-    u32 return_to = 0;       ///< slot behind the call, or of the call if it is a callback's frame
-    u32 callback = 0;        ///< the helper that called this function; 0: the program did
-    u32 function = 0;        ///< its first slot
-    u32 round = 0;           ///< of the callback that is being called, where rounds are counted
-    u32 references = 0;      ///< how many were held when a callback began
-
-    [[nodiscard]] Cell* cell(i64 offset) {
-        const auto index = static_cast<std::size_t>((-offset - 1) / 4);
-        return index < stack.size() ? &stack[index] : nullptr;
-    }
+    Stack stack;
+    u32 return_to = 0;  ///< slot behind the call, or of the call if it is a callback's frame
+    u32 callback = 0;   ///< the helper that called this function; 0: the program did
+    u32 function = 0;   ///< its first slot
+    u32 round = 0;      ///< of the callback that is being called, where rounds are counted
+    u32 references = 0; ///< how many were held when a callback began
 };
 
 /// sym + c <= the packet's length (Region::Packet), or <= the bytes of metadata (Region::Meta).
@@ -171,12 +94,15 @@ struct PacketBound {
 
 /// What holds at one point of the program, on some paths to it.
 struct State {
-    std::vector<Frame> frames;
-    std::vector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
-    std::vector<PacketBound> bounds;         ///< at most one for each region and symbol
-    std::vector<u32> references; ///< instances that must be given back, in the order of taking
-    u32 held_lock = 0;           ///< instance + 1 of the value whose lock is held
-    u32 held_map = 0;            ///< and its map
+    template <class T>
+    using Vector = std::vector<T, PoolAllocator<T>>;
+
+    Vector<Frame> frames;
+    Vector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
+    Vector<PacketBound> bounds;         ///< at most one for each region and symbol
+    Vector<u32> references; ///< instances that must be given back, in the order of taking
+    u32 held_lock = 0;      ///< instance + 1 of the value whose lock is held
+    u32 held_map = 0;       ///< and its map
 
     [[nodiscard]] Frame& frame() { return frames.back(); }
     [[nodiscard]] const Frame& frame() const { return frames.back(); }

@@ -471,19 +471,21 @@ bool Stepper::pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const
 
 void Stepper::set_null(State& state, u32 instance, bool null) {
     for (Frame& frame : state.frames) {
+        const auto is_meant = [&](const Val& val) {
+            return val.kind == Kind::Pointer && val.instance == instance && val.nullable;
+        };
         const auto change = [&](Val& val) {
-            if (val.kind != Kind::Pointer || val.instance != instance || !val.nullable)
-                return;
             if (null)
                 val = number(0, 0);
             else
                 val.nullable = false;
         };
         for (Val& val : frame.regs)
-            change(val);
-        for (Cell& cell : frame.stack)
-            if (cell.size == 8)
-                change(cell.val);
+            if (is_meant(val))
+                change(val);
+        for (std::size_t i = 0; i < frame.stack.size(); ++i)
+            if (frame.stack[i].size == 8 && is_meant(frame.stack[i].val))
+                change(frame.stack.change(i).val);
     }
     if (null)
         std::erase(state.references, instance);

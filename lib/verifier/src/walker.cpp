@@ -206,9 +206,9 @@ void poison_like(State& state, const Val& val) {
     for (Frame& frame : state.frames) {
         for (Val& other : frame.regs)
             change(other);
-        for (Cell& cell : frame.stack)
-            if (cell.size == 8)
-                change(cell.val);
+        for (std::size_t i = 0; i < frame.stack.size(); ++i)
+            if (frame.stack[i].size == 8)
+                change(frame.stack.change(i).val);
     }
 }
 
