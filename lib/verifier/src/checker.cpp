@@ -1,81 +1,148 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
-#include "proof.hpp"
+#include "checker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "skep/base/pool.hpp"
 
 namespace skep::verifier {
 namespace {
 
-bool covered(const Walker& walker, const Proof& proof, const Arrival& arrival, u32 target) {
-    const auto found = proof.find(point_of(arrival.state, arrival.pc));
-    if (found == proof.end() || target >= found->second.size())
-        return false;
-    return within(arrival.state, found->second[target].state, walker.symbols());
-}
-
 constexpr u64 kMaxRounds = u64{1} << 23; // BPF_MAX_LOOPS
 
-Termination::Way way(const Walker& walker, const Arrival& arrival) {
+} // namespace
+
+StateRef freeze(State state) {
+    return std::allocate_shared<const State>(PoolAllocator<State>{}, std::move(state));
+}
+
+void Checker::clear() {
+    records_.clear();
+    ways_.clear();
+    waiting_.clear();
+    limit_ = kMostWaiting;
+    refuted_ = false;
+}
+
+u32 Checker::reserve() {
+    records_.emplace_back();
+    return static_cast<u32>(records_.size() - 1);
+}
+
+Termination::Way Checker::way_of(const Arrival& arrival) const {
     Termination::Way made{
         .started = arrival.started, .iterator = arrival.iterator, .lowest = arrival.lowest};
     if (!arrival.by_contract)
         return made;
     made.rounds = kMaxRounds;
-    if (walker.stepper().calls_back(arrival.pc)) {
+    if (walker_.stepper().calls_back(arrival.pc))
         made.contract = Termination::Contract::Callback;
-        made.rounds = walker.stepper().rounds_at(arrival.pc);
-    } else {
+    else
         made.contract = arrival.iterator != 0 ? Termination::Contract::Iterator
                                               : Termination::Contract::MayGoto;
-    }
     return made;
 }
 
-} // namespace
-
-bool check(Walker& walker, const Proof& proof, const State& start, u32 root, std::uint64_t& counter,
-           Termination& ends) {
-    const auto first = proof.find(point_of(start, root));
-    if (first == proof.end() || first->second.empty() ||
-        !within(start, first->second.front().state, walker.symbols()))
+bool Checker::walk(u32 id, StateRef state, u32 pc, std::vector<Arrived>& arrived,
+                   std::uint64_t& counter) {
+    Record& record = records_[id];
+    if (record.state != nullptr)
+        refuted_ = true; // Its ways would be mixed up.
+    record.state = std::move(state);
+    record.pc = pc;
+    arrivals_.clear();
+    if (!walker_.walk({*record.state, pc}, arrivals_, counter))
         return false;
-    std::map<Point, u32> nodes; // The first of each point.
-    for (const auto& [point, states] : proof)
-        for (const Kept& kept : states) {
-            const u32 id =
-                ends.add({.point = point, .frames = static_cast<u32>(kept.state.frames.size())});
-            nodes.try_emplace(point, id);
+    record.cost = walker_.most_steps();
+    record.callees = walker_.callees();
+    record.first_way = static_cast<u32>(ways_.size());
+    record.ways = static_cast<u32>(arrivals_.size());
+    for (Arrival& arrival : arrivals_) {
+        ways_.push_back({.arrived = freeze(std::move(arrival.state)),
+                         .pc = arrival.pc,
+                         .way = way_of(arrival)});
+        arrived.push_back(
+            {ways_.back().arrived, arrival.pc, arrival.by_contract, std::move(arrival.trail)});
+    }
+    return true;
+}
+
+void Checker::claim(u32 id, u32 way, u32 target) {
+    const u32 index = records_[id].first_way + way;
+    if (way >= records_[id].ways || target >= records_.size() || ways_[index].target != kNone) {
+        refuted_ = true;
+        return;
+    }
+    ways_[index].target = target;
+    waiting_.push_back(index);
+    // So that states do not live longer than the claims about them.
+    if (waiting_.size() < limit_)
+        return;
+    refuted_ |= !settle();
+    limit_ = std::max(kMostWaiting, 2 * waiting_.size());
+}
+
+bool Checker::holds(Way& way) const {
+    const Record& target = records_[way.target];
+    const bool inside =
+        target.pc == way.pc &&
+        (target.state == way.arrived || within(*way.arrived, *target.state, walker_.symbols()));
+    way.arrived = nullptr;
+    return inside;
+}
+
+/// Looks at the claims about states that were walked since; false if one is wrong.
+bool Checker::settle() {
+    bool all = true;
+    std::erase_if(waiting_, [&](u32 index) {
+        Way& way = ways_[index];
+        if (records_[way.target].state == nullptr)
+            return false;
+        all = all && holds(way);
+        return true;
+    });
+    return all;
+}
+
+bool Checker::confirm(const State& start, u32 pc, std::uint64_t& counter, Termination& ends) {
+    if (refuted_ || !settle() || !waiting_.empty() || records_.empty())
+        return false;
+    for (const Record& record : records_)
+        if (record.state == nullptr)
+            return false;
+    for (const Way& way : ways_)
+        if (way.target == kNone)
+            return false;
+    if (records_.front().pc != pc || !within(start, *records_.front().state, walker_.symbols()))
+        return false;
+    for (const Record& record : records_) {
+        Termination::Node& node =
+            ends[ends.add({.point = point_of(*record.state, record.pc),
+                           .frames = static_cast<u32>(record.state->frames.size()),
+                           .cost = record.cost,
+                           .callees = record.callees})];
+        node.ways.reserve(record.ways);
+        for (u32 i = 0; i < record.ways; ++i) {
+            const Way& way = ways_[record.first_way + i];
+            Termination::Way& made = node.ways.emplace_back(way.way);
+            made.to = way.target;
+            if (made.contract == Termination::Contract::Callback)
+                made.rounds = walker_.stepper().rounds_at(way.pc);
         }
-    std::vector<std::pair<Point, const Kept*>> kept_of;
-    u32 id = 0;
-    for (const auto& [point, states] : proof)
-        for (const Kept& kept : states) {
-            std::vector<Arrival> arrivals;
-            if (!walker.walk({kept.state, point.pc}, arrivals, counter) ||
-                arrivals.size() != kept.targets.size())
-                return false;
-            kept_of.emplace_back(point, &kept);
-            Termination::Node& node = ends[id++];
-            node.cost = walker.most_steps();
-            node.callees = walker.callees();
-            for (std::size_t i = 0; i < arrivals.size(); ++i) {
-                if (!covered(walker, proof, arrivals[i], kept.targets[i]))
-                    return false;
-                node.ways.push_back(way(walker, arrivals[i]));
-                node.ways.back().to =
-                    nodes.at(point_of(arrivals[i].state, arrivals[i].pc)) + kept.targets[i];
-            }
-        }
+    }
     // Where cycles are, the ways are walked again for what they add to which number.
     for (const u32 cyclic : ends.in_plain_cycles()) {
-        const auto& [point, kept] = kept_of[cyclic];
+        const Record& record = records_[cyclic];
         std::vector<Arrival> arrivals;
-        if (!walker.walk({kept->state, point.pc}, arrivals, counter) ||
-            arrivals.size() != kept->targets.size())
+        if (!walker_.walk({*record.state, record.pc}, arrivals, counter) ||
+            arrivals.size() != record.ways)
             return false;
         Termination::Node& node = ends[cyclic];
-        node.values = Termination::values(kept->state);
+        node.values = Termination::values(*record.state);
         for (std::size_t i = 0; i < arrivals.size(); ++i)
-            node.ways[i].links = Termination::links(kept->state, arrivals[i].state);
+            node.ways[i].links = Termination::links(*record.state, arrivals[i].state);
     }
     return true;
 }

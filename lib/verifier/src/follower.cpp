@@ -243,8 +243,8 @@ private:
         const auto found = proof_.find(point);
         if (found != proof_.end())
             for (const Kept& kept : found->second)
-                if (states.size() < kMaxCandidates && holds(kept.state, moment))
-                    states.push_back(kept.state);
+                if (states.size() < kMaxCandidates && holds(*kept.state, moment))
+                    states.push_back(*kept.state);
     }
 
     void advance(const exec::Moment& moment, std::vector<State>& states) {
@@ -294,7 +294,7 @@ private:
             // The call of a callback is not seen again between its rounds.
             if (const auto calls = proof_.find(point); calls != proof_.end())
                 for (const Kept& kept : calls->second)
-                    step(kept.state, arrival.pc, moment, states, seen);
+                    step(*kept.state, arrival.pc, moment, states, seen);
         }
     }
 

@@ -79,11 +79,8 @@ private:
     bool prove(std::optional<State> start, u32 pc) {
         if (!start)
             return fail();
-        kept_.clear();
-        states_ = 0;
         root_ = pc;
         exact_ = false;
-        diverges_ = false;
         walker_.stepper().count_rounds(false);
         const std::uint64_t before = report_.statistics.visited;
         limit_ = before + options_.max_visits;
@@ -91,13 +88,8 @@ private:
             if (!kept)
                 return false;
             Termination ends;
-            std::optional<FactCollector> facts = facts_;
-            if (facts)
-                walker_.watch(&*facts);
-            const bool inductive =
-                check(walker_, kept_, *start, root_, report_.statistics.checked, ends);
-            walker_.watch(nullptr);
-            if (!inductive)
+            report_.statistics.checked += report_.statistics.visited - before;
+            if (!checker_.confirm(*start, root_, report_.statistics.checked, ends))
                 return refuse(pc, "V900", "internal: the checker does not agree");
             const auto longest = ends.worst_case({});
             if (!longest)
@@ -107,24 +99,33 @@ private:
             if (ends.callees().empty())
                 worst_cases_[pc] = *longest;
             ends_[pc] = std::move(ends);
-            facts_ = std::move(facts);
+            if (facts_)
+                facts_ = std::move(attempt_);
             return true;
+        };
+        const auto attempt = [&](auto explore) {
+            kept_.clear();
+            checker_.clear();
+            states_ = 0;
+            diverges_ = false;
+            attempt_ = facts_;
+            walker_.watch(attempt_ ? &*attempt_ : nullptr);
+            const bool kept = explore();
+            walker_.watch(nullptr);
+            return certified(kept);
         };
         const auto earlier = std::exchange(report_.findings, {});
         // All loops at once first, by what holds in each round.
         widen_loops_ = order_.has_loops();
         if (widen_loops_)
             limit_ = before + options_.max_visits / 10;
-        bool proved = certified(joined(*start));
-        const auto again = [&](auto attempt) {
+        bool proved = attempt([&] { return joined(*start); });
+        const auto again = [&](auto explore) {
             if (proved || report_.outcome == Outcome::Unsupported)
                 return;
-            kept_.clear();
-            states_ = 0;
-            diverges_ = false;
             const auto lost = std::exchange(report_.findings, {});
             report_.statistics.visited = before;
-            proved = certified(attempt());
+            proved = attempt(explore);
             // Where an attempt took too long, what the one before it lacked says more.
             if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
@@ -207,6 +208,7 @@ private:
         walker_.record(&recorder);
         recorder_ = &recorder;
         kept_.clear();
+        checker_.clear();
         states_ = 0;
         ways_.assign(1, {});
         const auto first = std::exchange(report_.findings, {});
@@ -473,7 +475,7 @@ private:
     bool joined(const State& start) {
         queue_.clear();
         contracts_.clear();
-        arrive({start, root_}, {});
+        (void)arrive({freeze(start), root_}, {});
         while (!queue_.empty()) {
             const Group group = std::move(queue_.begin()->second);
             queue_.erase(queue_.begin());
@@ -484,42 +486,41 @@ private:
                 kept_[group.point][index].done = true;
             }
             for (const u32 index : group.waiting) {
-                std::vector<Arrival> arrivals;
-                if (!walker_.walk({kept_[group.point][index].state, group.point.pc}, arrivals,
-                                  report_.statistics.visited))
+                arrived_.clear();
+                const Kept& kept = kept_[group.point][index];
+                const u32 id = kept.id;
+                if (!checker_.walk(id, kept.state, group.point.pc, arrived_,
+                                   report_.statistics.visited))
                     return fail();
                 if (over_budget(group.point.pc))
                     return false;
-                std::vector<u32> targets;
-                targets.reserve(arrivals.size());
-                for (Arrival& arrival : arrivals)
-                    targets.push_back(arrive(std::move(arrival), group.place));
-                kept_[group.point][index].targets = std::move(targets);
+                for (u32 way = 0; way < arrived_.size(); ++way)
+                    checker_.claim(id, way, arrive(std::move(arrived_[way]), group.place));
             }
         }
         return true;
     }
 
-    /// Keeps or joins a state; its index among those of its point.
-    u32 arrive(Arrival arrival, const Place& from) {
-        const u64 form = shape(arrival.state);
-        const Point point = point_of(arrival.state, arrival.pc);
-        Place here = place(arrival.state, arrival.pc, from);
+    /// Keeps or joins a state; the checker's number of the one that holds it.
+    u32 arrive(Arrived arrival, const Place& from) {
+        const u64 form = shape(*arrival.state);
+        const Point point = point_of(*arrival.state, arrival.pc);
+        Place here = place(*arrival.state, arrival.pc, from);
         Place key = sorted(here);
         std::vector<Kept>& states = kept_[point];
         const bool bounded = arrival.by_contract || walker_.stepper().calls_back(arrival.pc);
         const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
         std::vector<u32>* all = nullptr;
         if (widen_loops_)
-            if (const auto found = covering_of(states, form, arrival.state))
-                return *found;
+            if (const auto found = covering_of(states, form, *arrival.state))
+                return states[*found].id;
         if (widen_loops_ && (bounded || widens))
             all = &contracts_[without_rounds(here)];
         if (bounded && !widen_loops_) {
             all = &contracts_[walker_.stepper().calls_back(arrival.pc) ? key : without_round(here)];
             if (arrival.by_contract)
-                if (const auto found = covering_of(*all, states, form, arrival.state))
-                    return *found;
+                if (const auto found = covering_of(*all, states, form, *arrival.state))
+                    return states[*found].id;
         }
         // Other rounds come first.
         if (bounded)
@@ -529,21 +530,22 @@ private:
         group.place = std::move(here);
         for (const u32 index : group.waiting)
             if (states[index].shape == form) {
-                if (!within(arrival.state, states[index].state, walker_.symbols()))
+                if (!within(*arrival.state, *states[index].state, walker_.symbols()))
                     states[index].state =
-                        join(states[index].state, arrival.state, walker_.symbols());
-                return index;
+                        freeze(join(*states[index].state, *arrival.state, walker_.symbols()));
+                return states[index].id;
             }
         if (widens && !exact_)
             widen_by(*all, states, form, arrival.state);
         diverges_ |= widen_loops_ && states.size() >= kMostAtOnePoint;
         const auto index = static_cast<u32>(states.size());
         ++states_;
-        states.push_back({.state = std::move(arrival.state), .shape = form});
+        states.push_back(
+            {.state = std::move(arrival.state), .shape = form, .id = checker_.reserve()});
         group.waiting.push_back(index);
         if (all != nullptr)
             all->push_back(index);
-        return index;
+        return states[index].id;
     }
 
     static constexpr u32 kLast = 0xffffffff;
@@ -558,7 +560,7 @@ private:
 
     std::optional<u32> covering_of(const std::vector<Kept>& states, u64 form, const State& state) {
         for (std::size_t i = states.size(); i-- > 0;)
-            if (states[i].shape == form && within(state, states[i].state, walker_.symbols()))
+            if (states[i].shape == form && within(state, *states[i].state, walker_.symbols()))
                 return static_cast<u32>(i);
         return std::nullopt;
     }
@@ -567,19 +569,19 @@ private:
                                    u64 form, const State& state) {
         for (const u32 index : all)
             if (states[index].shape == form &&
-                within(state, states[index].state, walker_.symbols()))
+                within(state, *states[index].state, walker_.symbols()))
                 return index;
         return std::nullopt;
     }
 
     /// Makes a state hold the last one of its shape as well, and more if there were many.
     void widen_by(const std::vector<u32>& all, const std::vector<Kept>& states, u64 form,
-                  State& state) {
+                  StateRef& state) {
         std::size_t count = 0;
         const State* last = nullptr;
         for (const u32 index : all)
             if (states[index].shape == form) {
-                last = &states[index].state;
+                last = states[index].state.get();
                 ++count;
             }
         if (last == nullptr)
@@ -587,7 +589,7 @@ private:
         const domain::Widening* widening = count > kWidenings ? &give_up_
                                            : count > kJoins   ? &widening_
                                                               : nullptr;
-        state = join(*last, state, walker_.symbols(), widening);
+        state = freeze(join(*last, *state, walker_.symbols(), widening));
     }
 
     /// At the head of a loop: the state was there before, no more and no less.
@@ -604,8 +606,8 @@ private:
         const std::size_t end = index > 4 ? index - 4 : 0;
         for (std::size_t i = index; i-- > end;)
             if (states[i].done && states[i].shape == now.shape &&
-                within(now.state, states[i].state, walker_.symbols()) &&
-                within(states[i].state, now.state, walker_.symbols()))
+                within(*now.state, *states[i].state, walker_.symbols()) &&
+                within(*states[i].state, *now.state, walker_.symbols()))
                 return true;
         return false;
     }
@@ -613,12 +615,12 @@ private:
     // --- single paths, cut where a state lies in one that is done ---
 
     struct Work {
-        Arrival arrival;
-        std::vector<Kept>* parent = nullptr; ///< where the state is that it comes from
-        u32 index = 0;                       ///< of the parent, or of the state to close
-        u32 slot = 0;                        ///< in the parent's targets
-        bool close = false;
-        u32 way = 0; ///< where findings are recorded: the way to the state it comes from
+        Arrived arrival;
+        u32 from = kNoState; ///< the checker's number of the state that it comes from
+        u32 slot = 0;        ///< which of its ways
+        std::vector<Kept>* close = nullptr;
+        u32 index = 0; ///< of the state to close
+        u32 way = 0;   ///< where findings are recorded: the way to the state it comes from
     };
 
     /// How a state that was kept is reached: from another way, by these decisions.
@@ -644,22 +646,21 @@ private:
 
     bool by_paths(const State& start) {
         std::vector<Work> work;
-        work.push_back({.arrival = {start, root_}});
+        work.push_back({.arrival = {freeze(start), root_}});
         while (!work.empty()) {
             Work now = std::move(work.back());
             work.pop_back();
-            if (now.close) {
-                Kept& kept = (*now.parent)[now.index];
-                kept.done = true;
+            if (now.close != nullptr) {
+                (*now.close)[now.index].done = true;
                 continue;
             }
             const u32 pc = now.arrival.pc;
             // The elements of a std::map stay where they are.
-            std::vector<Kept>& states = kept_[point_of(now.arrival.state, pc)];
-            const u64 form = shape(now.arrival.state);
+            std::vector<Kept>& states = kept_[point_of(*now.arrival.state, pc)];
+            const u64 form = shape(*now.arrival.state);
             const auto target = [&](std::size_t index) {
-                if (now.parent != nullptr)
-                    (*now.parent)[now.index].targets[now.slot] = static_cast<u32>(index);
+                if (now.from != kNoState)
+                    checker_.claim(now.from, now.slot, states[index].id);
             };
             const auto found = covering(states, form, now.arrival, pc);
             if (!found && recorder_ != nullptr) {
@@ -677,11 +678,10 @@ private:
                 widen_open(states, form, now.arrival.state);
             ++states_;
             const auto index = static_cast<u32>(states.size());
+            const u32 id = checker_.reserve();
+            states.push_back({.state = now.arrival.state, .shape = form, .id = id});
             target(index);
-            states.push_back({.state = now.arrival.state, .shape = form});
-            work.push_back({.parent = &states, .index = index, .close = true});
-            std::vector<Arrival> arrivals;
-            now.arrival.by_contract = false;
+            work.push_back({.close = &states, .index = index});
             u32 way = 0;
             std::size_t known = 0;
             if (recorder_ != nullptr) {
@@ -689,7 +689,9 @@ private:
                 ways_.push_back({now.way, std::exchange(now.arrival.trail, {})});
                 known = recorder_->found.size();
             }
-            if (!walker_.walk(std::move(now.arrival), arrivals, report_.statistics.visited))
+            arrived_.clear();
+            if (!checker_.walk(id, std::move(now.arrival.state), pc, arrived_,
+                               report_.statistics.visited))
                 return fail();
             if (recorder_ != nullptr) {
                 for (; known < recorder_->found.size(); ++known)
@@ -700,11 +702,9 @@ private:
             }
             if (over_budget(pc))
                 return false;
-            states[index].targets.resize(arrivals.size());
-            for (std::size_t i = arrivals.size(); i-- > 0;)
-                work.push_back({.arrival = std::move(arrivals[i]),
-                                .parent = &states,
-                                .index = index,
+            for (std::size_t i = arrived_.size(); i-- > 0;)
+                work.push_back({.arrival = std::move(arrived_[i]),
+                                .from = id,
                                 .slot = static_cast<u32>(i),
                                 .way = way});
         }
@@ -712,18 +712,19 @@ private:
     }
 
     static constexpr std::size_t kNone = SIZE_MAX;
+    static constexpr u32 kNoState = 0xffffffff;
 
     /// The index of a state that is done and holds this one, or kNone; nothing after a finding.
     std::optional<std::size_t> covering(const std::vector<Kept>& states, u64 form,
-                                        const Arrival& arrival, u32 pc) {
+                                        const Arrived& arrival, u32 pc) {
         const std::size_t end = states.size() > kLookBack ? states.size() - kLookBack : 0;
         for (std::size_t i = states.size(); i-- > end;) {
             if (states[i].shape != form ||
-                !within(arrival.state, states[i].state, walker_.symbols()))
+                !within(*arrival.state, *states[i].state, walker_.symbols()))
                 continue;
             if (states[i].done || arrival.by_contract)
                 return i;
-            if (!bounded_here(pc) && within(states[i].state, arrival.state, walker_.symbols())) {
+            if (!bounded_here(pc) && within(*states[i].state, *arrival.state, walker_.symbols())) {
                 (void)refuse(pc, "V501", "the loop comes back to the same state: it may not end");
                 return std::nullopt;
             }
@@ -739,7 +740,7 @@ private:
     }
 
     /// Widens by the states of the same shape that the path went through.
-    void widen_open(const std::vector<Kept>& states, u64 form, State& state) {
+    void widen_open(const std::vector<Kept>& states, u64 form, StateRef& state) {
         std::vector<u32> open;
         for (u32 i = 0; i < states.size(); ++i)
             if (!states[i].done)
@@ -750,6 +751,7 @@ private:
     const Program& program_;
     const Options options_;
     Walker walker_;
+    Checker checker_{walker_};
     Order order_;
     Report report_;
     domain::Widening widening_;
@@ -766,7 +768,9 @@ private:
     std::map<Place, Group> queue_;
     std::map<Place, std::vector<u32>> contracts_;
     Proof kept_;
-    std::optional<FactCollector> facts_; ///< if they were asked for, of what is proved so far
+    std::optional<FactCollector> facts_;   ///< if they were asked for, of what is proved so far
+    std::optional<FactCollector> attempt_; ///< and of what is being proved
+    std::vector<Arrived> arrived_;         ///< kept for its memory
     std::map<u32, u64> worst_cases_;
     std::map<u32, Termination> ends_; ///< by first slot of what was proved
     Proof main_;                      ///< of the program itself, if it is to be kept
