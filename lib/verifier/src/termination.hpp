@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "walker.hpp"
@@ -80,27 +81,39 @@ public:
 private:
     /// Ways that are not looked at.
     using Removed = std::vector<char>;
-    using Components = std::vector<std::vector<u32>>;
+    /// One behind the other, each after those it leads to.
+    struct Components {
+        std::vector<u32> members;
+        std::vector<u32> ends; ///< of each, in members
+        [[nodiscard]] std::span<const u32> operator[](std::size_t i) const {
+            const u32 begin = i == 0 ? 0 : ends[i - 1];
+            return {members.data() + begin, ends[i] - begin};
+        }
+    };
 
-    [[nodiscard]] std::vector<u32> first_ways() const;
-    [[nodiscard]] Components components(const std::vector<u32>& members,
-                                        const Removed& removed) const;
-    std::optional<u64> cost(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> cycle(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> by_contract(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> by_counter(const std::vector<u32>& members, Removed& removed) const;
+    using Members = std::span<const u32>;
+
+    /// Finds what all questions begin with, once all nodes are there.
+    void prepare() const;
+    [[nodiscard]] Components components(Members members, const Removed& removed) const;
+    [[nodiscard]] bool goes_round(Members component, const Removed& removed) const;
+    std::optional<u64> cost(const Components& parts, Removed& removed) const;
+    std::optional<u64> cycle(Members members, Removed& removed) const;
+    std::optional<u64> by_contract(Members members, Removed& removed) const;
+    std::optional<u64> by_counter(Members members, Removed& removed) const;
     struct Counter;
-    [[nodiscard]] std::optional<Counter> counter(const std::vector<u32>& members,
-                                                 const Removed& removed, Place start) const;
+    [[nodiscard]] std::optional<Counter> counter(Members members, const Removed& removed,
+                                                 Place start) const;
     /// The rest when some ways are out, as often as they can be taken and once more.
-    std::optional<u64> rounds(const std::vector<u32>& members, Removed& removed,
-                              const std::vector<u32>& taken, u64 times) const;
-    void each_way(const std::vector<u32>& members, const Removed& removed,
+    std::optional<u64> rounds(Members members, Removed& removed, const std::vector<u32>& taken,
+                              u64 times) const;
+    void each_way(Members members, const Removed& removed,
                   const std::function<void(u32 from, const Way&, u32 id)>& visit) const;
 
     std::vector<Node> nodes_;
     mutable u32 culprit_ = 0;
     mutable std::vector<u32> first_way_; ///< of each node, in Removed
+    mutable Components whole_;           ///< of all nodes by all ways
     mutable const std::map<u32, u64>* functions_ = nullptr;
 };
 

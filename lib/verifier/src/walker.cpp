@@ -38,7 +38,7 @@ bool Walker::is_meeting(u32 pc) const {
     if (block.begin != pc)
         return true; // Behind a call, or at the call of a callback.
     const bool entry = flow_.functions[block.function].begin == pc;
-    return block.predecessors.size() + (entry ? 1 : 0) > 1 || stepper_.calls_back(pc);
+    return block.predecessors + (entry ? 1 : 0) > 1 || stepper_.calls_back(pc);
 }
 
 /// Forgets registers that nobody reads.
