@@ -210,10 +210,15 @@ bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
 void forget_unused(State& state, const Symbols& symbols) {
     static thread_local std::vector<Sym> used; // Kept for its memory.
     used.clear();
-    each_val(state, [](const Val& val) {
-        if (val.sym != 0)
-            used.push_back(val.sym);
-    });
+    symbols.unmark_all();
+    const auto is_used = [&](Sym sym) { return symbols.marked(sym, 0) != 0; };
+    const auto use = [&](Sym sym) {
+        if (sym == 0 || is_used(sym))
+            return;
+        symbols.mark(sym, 1);
+        used.push_back(sym);
+    };
+    each_val(state, [&](const Val& val) { use(val.sym); });
     // What a used symbol is made of helps to refine the others that are made of it; what that is
     // made of in turn seldom does.
     constexpr int kLevels = 2;
@@ -224,15 +229,11 @@ void forget_unused(State& state, const Symbols& symbols) {
             const Node& node = symbols[used[i]];
             if (node.op == Op::Source)
                 continue;
-            if (node.a != 0)
-                used.push_back(node.a);
-            if (node.b != 0)
-                used.push_back(node.b);
+            use(node.a);
+            use(node.b);
         }
         from = end;
     }
-    std::ranges::sort(used);
-    const auto is_used = [](Sym sym) { return std::ranges::binary_search(used, sym); };
     std::erase_if(state.facts, [&](const auto& entry) { return !is_used(entry.first); });
     std::erase_if(state.bounds,
                   [&](const PacketBound& b) { return b.sym != 0 && !is_used(b.sym); });
@@ -245,7 +246,7 @@ u64 shape(const State& state) {
         hash ^= hash >> 29;
     };
     // Instances are named by the order in which they appear.
-    std::vector<u32> instances;
+    PoolVector<u32> instances;
     const auto name = [&instances](u32 instance) -> u64 {
         if (instance == 0)
             return 0;

@@ -52,10 +52,10 @@ bool same_base(const Val& a, const Val& b) {
 
 } // namespace
 
-std::vector<Termination::Link> Termination::links(const State& from, const State& to) {
-    std::vector<std::pair<Place, const Val*>> before;
+PoolVector<Termination::Link> Termination::links(const State& from, const State& to) {
+    PoolVector<std::pair<Place, const Val*>> before;
     each_place(from, [&](Place place, const Val& val) { before.emplace_back(place, &val); });
-    std::vector<Link> links;
+    PoolVector<Link> links;
     each_place(to, [&](Place place, const Val& val) {
         for (const auto& [old, was] : before)
             // Equal constants tell nothing but of the same place.
@@ -67,14 +67,14 @@ std::vector<Termination::Link> Termination::links(const State& from, const State
     return links;
 }
 
-std::vector<std::pair<Termination::Place, Fact>> Termination::values(const State& state) {
-    std::vector<std::pair<Place, Fact>> all;
+PoolVector<std::pair<Termination::Place, Fact>> Termination::values(const State& state) {
+    PoolVector<std::pair<Place, Fact>> all;
     each_place(state, [&](Place place, const Val& val) { all.emplace_back(place, state.of(val)); });
     return all;
 }
 
-std::vector<u32> Termination::callees() const {
-    std::vector<u32> all;
+PoolVector<u32> Termination::callees() const {
+    PoolVector<u32> all;
     for (const Node& node : nodes_)
         for (const u32 callee : node.callees)
             if (std::ranges::find(all, callee) == all.end())
@@ -89,14 +89,14 @@ void Termination::prepare() const {
     first_way_.push_back(0);
     for (const Node& node : nodes_)
         first_way_.push_back(first_way_.back() + static_cast<u32>(node.ways.size()));
-    std::vector<u32> all(nodes_.size());
+    PoolVector<u32> all(nodes_.size());
     std::iota(all.begin(), all.end(), 0);
     whole_ = components(all, Removed(first_way_.back(), 0));
 }
 
 void Termination::each_way(Members members, const Removed& removed,
                            const std::function<void(u32, const Way&, u32)>& visit) const {
-    std::vector<char> inside(nodes_.size(), 0);
+    PoolVector<char> inside(nodes_.size(), 0);
     for (const u32 id : members)
         inside[id] = 1;
     for (const u32 id : members)
@@ -107,7 +107,7 @@ void Termination::each_way(Members members, const Removed& removed,
 
 /// Strongly connected components, each after those it leads to (Tarjan 1972).
 Termination::Components Termination::components(Members members, const Removed& removed) const {
-    std::vector<u32> local(nodes_.size(), kNone);
+    PoolVector<u32> local(nodes_.size(), kNone);
     for (u32 i = 0; i < members.size(); ++i)
         local[members[i]] = i;
     struct Visit {
@@ -120,9 +120,9 @@ Termination::Components Termination::components(Members members, const Removed& 
         u32 low = 0;
         bool on_stack = false;
     };
-    std::vector<Mark> marks(count);
-    std::vector<u32> stack;
-    std::vector<Visit> visits;
+    PoolVector<Mark> marks(count);
+    PoolVector<u32> stack;
+    PoolVector<Visit> visits;
     stack.reserve(count);
     visits.reserve(count);
     Components found;
@@ -181,9 +181,9 @@ bool Termination::goes_round(Members component, const Removed& removed) const {
     return false;
 }
 
-std::vector<u32> Termination::in_plain_cycles() const {
+PoolVector<u32> Termination::in_plain_cycles() const {
     prepare();
-    std::vector<u32> needed;
+    PoolVector<u32> needed;
     Removed removed; // Those of contracts.
     removed.reserve(first_way_.back());
     for (const Node& node : nodes_)
@@ -212,8 +212,8 @@ std::optional<u64> Termination::worst_case(const std::map<u32, u64>& functions) 
 
 /// Of the longest way within these components by ways that are not removed.
 std::optional<u64> Termination::cost(const Components& parts, Removed& removed) const {
-    std::vector<u64> longest(nodes_.size(), 0);
-    std::vector<u32> part(nodes_.size(), kNone);
+    PoolVector<u64> longest(nodes_.size(), 0);
+    PoolVector<u32> part(nodes_.size(), kNone);
     for (const u32 id : parts.members)
         part[id] = kNone - 1;
     u64 result = 0;
@@ -262,7 +262,7 @@ std::optional<u64> Termination::cycle(Members members, Removed& removed) const {
 }
 
 std::optional<u64> Termination::rounds(Members members, Removed& removed,
-                                       const std::vector<u32>& taken, u64 most) const {
+                                       const PoolVector<u32>& taken, u64 most) const {
     for (const u32 way : taken)
         removed[way] = 1;
     const auto round = cost(components(members, removed), removed);
@@ -274,7 +274,7 @@ std::optional<u64> Termination::rounds(Members members, Removed& removed,
 }
 
 std::optional<u64> Termination::by_contract(Members members, Removed& removed) const {
-    std::vector<Session> sessions;
+    PoolVector<Session> sessions;
     const auto session_of = [this](const Way& way) {
         return Session{nodes_[way.to].point, way.contract, way.iterator};
     };
@@ -293,7 +293,7 @@ std::optional<u64> Termination::by_contract(Members members, Removed& removed) c
         for (const u32 id : members)
             if (nodes_[id].point == session.point)
                 frames = nodes_[id].frames;
-        std::vector<u32> taken;
+        PoolVector<u32> taken;
         each_way(members, removed, [&](u32, const Way& way, u32 id) {
             const bool goes_on = way.contract != Contract::None && session_of(way) == session;
             if (goes_on)
@@ -321,23 +321,23 @@ std::optional<u64> Termination::by_contract(Members members, Removed& removed) c
 }
 
 struct Termination::Counter {
-    std::vector<u32> taken; ///< the ways that change it
-    u64 rounds = 0;         ///< how often they can be taken
+    PoolVector<u32> taken; ///< the ways that change it
+    u64 rounds = 0;        ///< how often they can be taken
 };
 
 /// The number that is at `start` in the first member, followed through all ways.
 std::optional<Termination::Counter> Termination::counter(Members members, const Removed& removed,
                                                          Place start) const {
-    std::vector<Place> place(nodes_.size(), kNone);
+    PoolVector<Place> place(nodes_.size(), kNone);
     place[members.front()] = start;
-    std::vector<char> inside(nodes_.size(), 0);
+    PoolVector<char> inside(nodes_.size(), 0);
     for (const u32 id : members)
         inside[id] = 1;
     Counter made;
     bool up = false;
     bool down = false;
     u64 least = kFar;
-    std::vector<u32> work{members.front()};
+    PoolVector<u32> work{members.front()};
     std::optional<Fact> all;
     while (!work.empty()) {
         const u32 id = work.back();

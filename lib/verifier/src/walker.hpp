@@ -78,7 +78,7 @@ public:
     bool walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter);
     /// Of the last walk: most instructions of a way, and global functions that were called.
     [[nodiscard]] u32 most_steps() const { return most_steps_; }
-    [[nodiscard]] const std::vector<u32>& callees() const { return callees_; }
+    [[nodiscard]] const PoolVector<u32>& callees() const { return callees_; }
     /// One instruction. `goes_on`: control is at the next slot of the block, and the state there is
     /// now.state; otherwise `next` has got all that follows.
     bool one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
@@ -127,7 +127,7 @@ private:
     Watcher* watcher_ = nullptr;
     std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
-    std::vector<u32> callees_;
+    PoolVector<u32> callees_;
 };
 
 } // namespace skep::verifier
