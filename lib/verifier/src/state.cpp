@@ -22,25 +22,11 @@ auto position(auto& facts, Sym sym) {
     return std::ranges::lower_bound(facts, sym, {}, [](const auto& entry) { return entry.first; });
 }
 
-/// Those of which something is known.
-void each_cell(const Stack& stack, auto&& visit) {
-    for (std::size_t i = 0; i < stack.size(); i += Stack::kPiece) {
-        if (stack.is_empty(i / Stack::kPiece))
-            continue;
-        const std::size_t end = std::min(i + Stack::kPiece, stack.size());
-        for (std::size_t at = i; at < end; ++at)
-            visit(at, stack[at]);
-    }
-}
-
 void each_val(const State& state, auto&& visit) {
     for (const Frame& frame : state.frames) {
         for (const Val& val : frame.regs)
             visit(val);
-        each_cell(frame.stack, [&](std::size_t /*index*/, const Cell& cell) {
-            if (cell.remembers())
-                visit(cell.val);
-        });
+        frame.stack.each([&](std::size_t, const Val& val, unsigned) { visit(val); });
     }
 }
 /// What a refined result says about the operand a of its node; nothing if not much.
@@ -268,10 +254,10 @@ u64 shape(const State& state) {
         mix(frame.round | u64{frame.function} << 32);
         for (const Val& val : frame.regs)
             mix_val(val);
-        each_cell(frame.stack, [&](std::size_t i, const Cell& cell) {
-            if (cell.size == 8 && cell.val.kind == Kind::Pointer) {
+        frame.stack.each([&](std::size_t i, const Val& val, unsigned bytes) {
+            if (bytes == 8 && val.kind == Kind::Pointer) {
                 mix(i);
-                mix_val(cell.val);
+                mix_val(val);
             }
         });
     }
@@ -401,14 +387,6 @@ bool has_bound(const State& state, Region region, Sym sym, i64 c) {
     });
 }
 
-bool cell_within(const Cell& a, const Cell& b, Matching& matching) {
-    if ((b.written & ~a.written) != 0)
-        return false;
-    if (b.size == 0 || b.size == Cell::kRest)
-        return true; // Nothing is known there, but that bytes were written.
-    return a.size == b.size && matching.val(a.val, b.val);
-}
-
 } // namespace
 
 bool within(const State& a, const State& b, const Symbols& symbols) {
@@ -424,9 +402,12 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))
                 return false;
+        if (!Stack::written_in(x.stack, y.stack))
+            return false;
         bool inside = true;
-        each_cell(y.stack, [&](std::size_t i, const Cell& cell) {
-            inside = inside && cell_within(x.stack[i], cell, matching);
+        y.stack.each([&](std::size_t i, const Val& val, unsigned bytes) {
+            inside =
+                inside && x.stack.remembered(i) == bytes && matching.val(x.stack.value(i), val);
         });
         if (!inside)
             return false;
@@ -489,22 +470,9 @@ public:
     }
 
     void stacks(const Stack& x, const Stack& y, Stack& made) {
-        made.grow(std::min(x.size(), y.size()));
-        for (std::size_t i = 0; i < made.size(); i += Stack::kPiece) {
-            const std::size_t piece = i / Stack::kPiece;
-            if (x.is_empty(piece) || y.is_empty(piece))
-                continue;
-            const std::size_t end = std::min(i + Stack::kPiece, made.size());
-            if (Stack::shares(x, y, piece)) {
-                made.share(piece, x);
-                for (std::size_t at = i; at < end; ++at)
-                    if (x[at].remembers())
-                        keep(x[at].val.sym);
-                continue;
-            }
-            for (std::size_t at = i; at < end; ++at)
-                cells(x[at], y[at], made, at);
-        }
+        made.join(
+            x, y, [this](const Val& one, const Val& other) { return val(one, other); },
+            [this](const Val& both) { keep(both.sym); });
     }
 
     std::pair<Sym, i64> number(Sym x, i64 x_off, Sym y, i64 y_off) {
@@ -558,19 +526,6 @@ private:
         Sym y;
         i64 y_off;
     };
-
-    void cells(const Cell& x, const Cell& y, Stack& made, std::size_t at) {
-        const auto written = static_cast<uint8_t>(x.written & y.written);
-        Cell joined{.written = written};
-        if (x.size == y.size && x.size == Cell::kRest) {
-            joined.size = Cell::kRest; // Written by the store that the cell above remembers.
-        } else if (x.size == y.size && x.size != 0) {
-            joined.val = val(x.val, y.val);
-            joined.size = joined.val.kind == Kind::Uninit ? uint8_t{0} : x.size;
-        }
-        if (joined.written != 0 || joined.size != 0)
-            made.change(at) = joined;
-    }
 
     [[nodiscard]] Fact both(const Fact& x, const Fact& y) const {
         const Fact joined = domain::join(x, y);

@@ -117,7 +117,7 @@ private:
     bool leave_callback(State& state, u32 pc);
     bool leave_contract(State& state, u32 pc, const Val& r0);
     bool call_kfunc(State& state, u32 pc);
-    Cell* iterator_cell(State& state, u32 pc, bool used);
+    std::optional<Val> iterator_at(State& state, u32 pc, bool used);
 
     bool alu(State& state, u32 pc);
     bool pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const Val& b, bool wide);

@@ -38,10 +38,9 @@ void each_place(const State& state, auto&& visit) {
         for (u32 reg = 0; reg < 10; ++reg)
             if (frame.regs[reg].kind != Kind::Uninit)
                 visit(f << 16 | reg, frame.regs[reg]);
-        for (u32 i = 0; i < frame.stack.size(); ++i)
-            if (const Cell& cell = frame.stack[i];
-                cell.size != 0 && cell.size != Cell::kRest && cell.val.kind != Kind::Uninit)
-                visit(f << 16 | (0x100 + i), cell.val);
+        frame.stack.each([&](std::size_t i, const Val& val, unsigned) {
+            visit(f << 16 | (0x100 + static_cast<u32>(i)), val);
+        });
     }
 }
 
