@@ -16,6 +16,10 @@ bool far(i64 distance) {
     return distance < -kFar || distance > kFar;
 }
 
+/// What a used symbol is made of helps to refine the others that are made of it; what that is made
+/// of in turn seldom does.
+constexpr u32 kLevels = 2;
+
 constexpr int kMaxRefinements = 64; ///< steps of one refinement; more precision is not worth it
 
 auto position(auto& facts, Sym sym) {
@@ -205,11 +209,8 @@ void forget_unused(State& state, const Symbols& symbols) {
         used.push_back(sym);
     };
     each_val(state, [&](const Val& val) { use(val.sym); });
-    // What a used symbol is made of helps to refine the others that are made of it; what that is
-    // made of in turn seldom does.
-    constexpr int kLevels = 2;
     std::size_t from = 0;
-    for (int level = 0; level < kLevels; ++level) {
+    for (u32 level = 0; level < kLevels; ++level) {
         const std::size_t end = used.size();
         for (std::size_t i = from; i < end; ++i) {
             const Node& node = symbols[used[i]];
@@ -440,7 +441,9 @@ class Joiner {
 public:
     Joiner(const State& a, const State& b, State& out, Symbols& symbols,
            const domain::Widening* widening)
-        : a_(a), b_(b), out_(out), symbols_(symbols), widening_(widening) {}
+        : a_(a), b_(b), out_(out), symbols_(symbols), widening_(widening) {
+        symbols.unmark_all(); // Marked: those that are kept, with how many levels.
+    }
 
     Val val(const Val& x, const Val& y) {
         if (x == y) {
@@ -532,18 +535,24 @@ private:
         return widening_ == nullptr ? joined : domain::widen(x, joined, *widening_);
     }
 
-    void keep(Sym sym) {
-        if (sym == 0 || kept(sym))
+    /// `levels` of what it is made of, too, so that refinements still reach it.
+    void keep(Sym sym, u32 levels = kLevels) {
+        if (sym == 0)
             return;
-        kept_.push_back(sym);
-        out_.set_fact(sym, both(a_.fact(sym), b_.fact(sym)));
+        const u32 known = symbols_.marked(sym, kNever);
+        if (known != kNever && known >= levels)
+            return;
+        symbols_.mark(sym, levels);
+        if (known == kNever)
+            out_.set_fact(sym, both(a_.fact(sym), b_.fact(sym)));
         const Node& node = symbols_[sym];
-        if (node.op != Op::Source) { // So that refinements still reach what it is made of.
-            keep(node.a);
-            keep(node.b);
+        if (node.op != Op::Source && levels != 0) {
+            keep(node.a, levels - 1);
+            keep(node.b, levels - 1);
         }
     }
-    [[nodiscard]] bool kept(Sym sym) const { return std::ranges::find(kept_, sym) != kept_.end(); }
+    static constexpr u32 kNever = 0xffffffff;
+    [[nodiscard]] bool kept(Sym sym) const { return symbols_.marked(sym, kNever) != kNever; }
 
     /// The same operation on the same symbols on both sides stays a definition.
     Node definition(Sym x, Sym y, bool moved) {
@@ -560,7 +569,6 @@ private:
     const domain::Widening* widening_;
     std::map<std::tuple<Sym, i64, Sym, i64>, Sym> pairs_;
     std::map<std::pair<u32, u32>, u32> instances_;
-    std::vector<Sym> kept_;
     std::vector<Source> sources_;
 };
 
