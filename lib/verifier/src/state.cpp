@@ -20,6 +20,9 @@ bool far(i64 distance) {
 /// of in turn seldom does.
 constexpr u32 kLevels = 2;
 
+const Fact kZero = Fact::constant(0);
+const Fact kUnknown;
+
 constexpr int kMaxRefinements = 64; ///< steps of one refinement; more precision is not worth it
 
 auto position(auto& facts, Sym sym) {
@@ -100,11 +103,11 @@ bool uses(const Node& node, Sym sym) {
 
 } // namespace
 
-Fact State::fact(Sym sym) const {
+const Fact& State::fact(Sym sym) const {
     if (sym == 0)
-        return Fact::constant(0);
+        return kZero;
     const auto found = position(facts, sym);
-    return found != facts.end() && found->first == sym ? found->second : Fact{};
+    return found != facts.end() && found->first == sym ? found->second : kUnknown;
 }
 
 bool State::knows(Sym sym) const {

@@ -103,7 +103,8 @@ struct State {
 
     [[nodiscard]] Frame& frame() { return frames.back(); }
     [[nodiscard]] const Frame& frame() const { return frames.back(); }
-    [[nodiscard]] Fact fact(Sym sym) const;
+    /// What is known of a symbol; valid until a fact changes.
+    [[nodiscard]] const Fact& fact(Sym sym) const;
     void set_fact(Sym sym, const Fact& fact);
     /// There is a fact of this symbol.
     [[nodiscard]] bool knows(Sym sym) const;
