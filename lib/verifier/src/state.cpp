@@ -117,10 +117,14 @@ bool State::knows(Sym sym) const {
 
 void State::set_fact(Sym sym, const Fact& fact) {
     const auto found = position(facts, sym);
-    if (found != facts.end() && found->first == sym)
+    if (found != facts.end() && found->first == sym) {
         found->second = fact;
-    else
-        facts.insert(found, {sym, fact});
+    } else {
+        const auto at = found - facts.begin();
+        if (facts.size() == facts.capacity())
+            facts.reserve(facts.size() + 4 + facts.size() / 8); // Many states live long.
+        facts.insert(facts.begin() + at, {sym, fact});
+    }
 }
 
 const PacketBound* State::bound(Region region, Sym sym) const {
