@@ -23,7 +23,8 @@ enum class Op : uint8_t {
     ShiftLeft,
     ShiftRight,
     Add,
-    Subtract
+    Subtract,
+    Multiply
 };
 
 struct Node {
@@ -33,7 +34,7 @@ struct Node {
     i64 a_off = 0;
     Sym b = 0; ///< of Add and Subtract
     i64 b_off = 0;
-    u64 imm = 0; ///< mask or shift count
+    u64 imm = 0; ///< mask, shift count or factor
 
     friend bool operator==(const Node&, const Node&) = default;
 };
