@@ -194,7 +194,8 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
                         .size = static_cast<i64>(fact.umax()),
                         .write = write,
                         .helper = true,
-                        .packet = takes_packet(proto.id)};
+                        .packet = takes_packet(proto.id),
+                        .length = size};
     // A number in place of a pointer is named by what was needed.
     if (!memory(state, pointer, 0, access))
         return false;
@@ -205,7 +206,7 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
             const bool exact = fact.is_constant() || memory_kind == ArgKind::MemoryOut;
             stack_touch(state, pointer.aux, low, low + access.size, exact);
         } else if (fact.umax() != 0) {
-            stack_touch(state, pointer.aux, at.smin(), at.smax() + access.size, false);
+            stack_touch(state, pointer.aux, at.smin(), end_of(state, pointer, 0, access), false);
         }
     }
     return true;

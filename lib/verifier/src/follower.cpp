@@ -35,6 +35,13 @@ public:
             if (!defined(sym, number))
                 return because("symbol {} is {:#x}: not what it is made of", sym, number);
         }
+        for (const Difference& known : state_.differences) {
+            const auto a = this->known(known.a, 0);
+            const auto b = this->known(known.b, 0);
+            if (a && b && static_cast<i64>(*a - *b) > known.c)
+                return because("s{} - s{} is {}, at most {} was proved", known.a, known.b,
+                               static_cast<i64>(*a - *b), known.c);
+        }
         for (const PacketBound& bound : state_.bounds)
             if (!holds(bound))
                 return because("the packet is shorter than symbol {} {:+}", bound.sym, bound.c);

@@ -25,12 +25,20 @@ bool writes_packets(spec::ProgramType type) {
 
 } // namespace
 
+i64 Stepper::end_of(const State& state, const Val& base, i64 off, const Access& access) const {
+    const i64 end = state.of(base).smax() + off + access.size;
+    if (access.length.kind != Kind::Scalar)
+        return end;
+    const i64 sum = highest_sum(state, symbols_, base, access.length);
+    return sum == State::kUnbounded ? end : std::min(end, sum + off);
+}
+
 /// Where an access to the stack may lie; the frame is base.aux.
 bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& access, i64& low,
                           i64& high) {
     const Fact fact = state.of(base);
     low = fact.smin() + off;
-    high = fact.smax() + off + access.size;
+    high = end_of(state, base, off, access);
     if (low < -kStack || high > 0)
         return fail(
             access.pc, "V103",
@@ -74,7 +82,7 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
         return fail(pc, "V201", "the pointer may be null");
     const Fact fact = state.of(base);
     const i64 low = fact.smin() + off;
-    const i64 high = fact.smax() + off + access.size;
+    const i64 high = end_of(state, base, off, access);
     if (access.write && base.read_only)
         return fail(pc, "V606", "the memory is read-only");
     const auto inside = [&](i64 size, const char* code, const char* what) {

@@ -13,6 +13,8 @@ namespace {
 using domain::meet;
 
 constexpr i64 kFar = i64{1} << 30; ///< no offset of a pointer is as large
+constexpr i64 kFarthest = i64{1} << 60;
+constexpr i64 kMostDifference = i64{1} << 50;
 
 bool far(i64 distance) {
     return distance < -kFar || distance > kFar;
@@ -108,6 +110,23 @@ Fact backwards_second(const State& state, const Node& node, const Fact& result) 
     return domain::moved(operand, u64{0} - static_cast<u64>(node.b_off));
 }
 
+/// Of what is not more than c below a number with this fact; nothing if not much.
+Fact at_least(const Fact& fact, i64 c) {
+    Fact made;
+    if (fact.smin() > -kFarthest)
+        made.arc =
+            domain::arc_between(static_cast<u64>(fact.smin() - c), static_cast<u64>(INT64_MAX));
+    return made;
+}
+/// And of what is not more than c above it.
+Fact at_most(const Fact& fact, i64 c) {
+    Fact made;
+    if (fact.smax() < kFarthest)
+        made.arc =
+            domain::arc_between(static_cast<u64>(INT64_MIN), static_cast<u64>(fact.smax() + c));
+    return made;
+}
+
 bool uses(const Node& node, Sym sym) {
     return node.op != Op::Source && (node.a == sym || node.b == sym) && sym != 0;
 }
@@ -152,6 +171,36 @@ void State::add_bound(const PacketBound& bound) {
             return;
         }
     bounds.push_back(bound);
+}
+
+i64 State::difference(Sym a, Sym b, int depth) const {
+    if (a == b)
+        return 0;
+    const i64 high = fact(a).smax();
+    const i64 low = fact(b).smin();
+    // Beyond that nothing is a difference that helps.
+    const bool wide = high > kFarthest || low < -kFarthest;
+    i64 least = wide ? kUnbounded : std::max(high, -kFarthest) - std::min(low, kFarthest);
+    for (const Difference& known : differences) {
+        if (known.a != a || (known.b != b && depth == 1))
+            continue;
+        const i64 rest = known.b == b ? 0 : difference(known.b, b, depth - 1);
+        if (rest != kUnbounded)
+            least = std::min(least, known.c + rest);
+    }
+    return least;
+}
+
+void State::add_difference(const Difference& difference) {
+    if (difference.c < -kMostDifference || difference.c > kMostDifference)
+        return;
+    for (Difference& known : differences)
+        if (known.a == difference.a && known.b == difference.b) {
+            known.c = std::min(known.c, difference.c);
+            return;
+        }
+    if (differences.size() < kMostDifferences)
+        differences.push_back(difference);
 }
 
 Fact State::of(const Val& val) const {
@@ -213,6 +262,12 @@ bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
         for (const auto& [other, known] : state.facts)
             if (uses(symbols[other], now))
                 work.emplace_back(other, evaluate(state, symbols[other]));
+        for (const Difference& known : state.differences) {
+            if (known.a == now && state.knows(known.b))
+                work.emplace_back(known.b, at_least(*after, known.c));
+            if (known.b == now && state.knows(known.a))
+                work.emplace_back(known.a, at_most(*after, known.c));
+        }
     }
     return true;
 }
@@ -244,6 +299,8 @@ void forget_unused(State& state, const Symbols& symbols) {
     std::erase_if(state.facts, [&](const auto& entry) { return !is_used(entry.first); });
     std::erase_if(state.bounds,
                   [&](const PacketBound& b) { return b.sym != 0 && !is_used(b.sym); });
+    std::erase_if(state.differences,
+                  [&](const Difference& d) { return !is_used(d.a) || !is_used(d.b); });
 }
 
 u64 shape(const State& state) {
@@ -356,6 +413,43 @@ private:
         }
     }
 };
+
+} // namespace
+
+i64 highest_sum(const State& state, const Symbols& symbols, const Val& a, const Val& b) {
+    constexpr i64 kExact = i64{1} << 40;
+    const auto exact = [](const Fact& fact) {
+        return fact.smin() >= -kExact && fact.smax() <= kExact;
+    };
+    const Fact x = state.of(a);
+    const Fact y = state.of(b);
+    const i64 most = x.smax() > kFarthest || y.smax() > kFarthest
+                         ? State::kUnbounded
+                         : std::max(x.smax(), -kFarthest) + std::max(y.smax(), -kFarthest);
+    if (!exact(x) || !exact(y) || a.sym == 0 || b.sym == 0)
+        return most;
+    // The sum is the same number modulo 2^64, and small: so it is that number.
+    Linear sum = Linear::of(symbols, a.sym, a.off);
+    sum.add(Linear::of(symbols, b.sym, b.off), 1);
+    const auto rest = static_cast<i64>(sum.constant);
+    if (sum.is_constant())
+        return std::min(most, rest);
+    if (sum.too_long || sum.count > 2)
+        return most;
+    if (sum.count == 1)
+        return sum.terms[0].second == 1
+                   ? std::min(most, state.of(number(sum.terms[0].first, rest)).smax())
+                   : most;
+    const std::size_t plus = sum.terms[0].second == 1 ? 0 : 1;
+    if (sum.terms[plus].second != 1 || sum.terms[1 - plus].second != ~u64{0} || rest < -kExact ||
+        rest > kExact || !exact(state.fact(sum.terms[0].first)) ||
+        !exact(state.fact(sum.terms[1].first)))
+        return most;
+    const i64 apart = state.difference(sum.terms[plus].first, sum.terms[1 - plus].first);
+    return apart == State::kUnbounded ? most : std::min(most, apart + rest);
+}
+
+namespace {
 
 /// Where the symbols and instances of one state are found in another.
 class Matching {
@@ -488,6 +582,12 @@ private:
     std::size_t instance_count_ = 0;
 };
 
+/// Numbers with this fact, plus the distance, do not wrap around as signed ones, by far.
+bool moves_exactly(const Fact& fact, i64 distance) {
+    return distance == 0 || (distance > -kFarthest && distance < kFarthest &&
+                             fact.smin() > -kFarthest && fact.smax() < kFarthest);
+}
+
 bool has_bound(const State& state, Region region, Sym sym, i64 c) {
     return std::ranges::any_of(state.bounds, [&](const PacketBound& bound) {
         return bound.region == region && bound.sym == sym && bound.c >= c;
@@ -530,11 +630,24 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
         if (matching.sym(bound.sym).second == INT64_MIN &&
             !matching.number(bound.sym, 0, bound.sym, 0))
             return false;
+    for (const Difference& known : b.differences)
+        for (const Sym sym : {known.a, known.b})
+            if (matching.sym(sym).second == INT64_MIN && !matching.number(sym, 0, sym, 0))
+                return false;
     if (!matching.definitions())
         return false;
     for (const PacketBound& bound : b.bounds) {
         const auto [sym, distance] = matching.sym(bound.sym);
         if (distance == INT64_MIN || !has_bound(a, bound.region, sym, bound.c + distance))
+            return false;
+    }
+    for (const Difference& known : b.differences) {
+        const auto [high, high_off] = matching.sym(known.a);
+        const auto [low, low_off] = matching.sym(known.b);
+        if (!moves_exactly(a.fact(high), high_off) || !moves_exactly(a.fact(low), low_off))
+            return false;
+        const i64 most = a.difference(high, low);
+        if (most == State::kUnbounded || most + high_off - low_off > known.c)
             return false;
     }
     return true;
@@ -654,6 +767,23 @@ public:
             (void)number(pair.x, pair.x_off, pair.y, pair.y_off);
     }
 
+    /// What a says of two numbers, and b as well.
+    void differences() {
+        for (const Difference& known : a_.differences)
+            each_name(known.a, [&](const Source& high) {
+                each_name(known.b, [&](const Source& low) {
+                    const i64 one = known.c + high.x_off - low.x_off;
+                    const i64 other = b_.difference(high.y, low.y);
+                    if (high.made == low.made || other == State::kUnbounded)
+                        return;
+                    const i64 two = other + high.y_off - low.y_off;
+                    // One that grows from round to round would do so for ever.
+                    if (widening_ == nullptr || two <= one)
+                        out_.add_difference({high.made, low.made, std::max(one, two)});
+                });
+            });
+    }
+
     /// What is known of one number by what it is made of, once all are there.
     [[nodiscard]] bool settle() {
         for (const Sym sym : derived_) {
@@ -690,6 +820,16 @@ public:
     }
 
 private:
+    /// Where a symbol of a is: under names of its own, or its own.
+    void each_name(Sym sym, auto&& visit) const {
+        if (kept(sym))
+            visit(Source{sym, sym, 0, sym, 0});
+        for (const Source& source : sources_)
+            if (source.x == sym && moves_exactly(a_.fact(source.x), source.x_off) &&
+                moves_exactly(b_.fact(source.y), source.y_off))
+                visit(source);
+    }
+
     struct Base {
         Sym made;
         Linear in_a;
@@ -840,6 +980,7 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
         out.held_lock = joiner.instance(a.held_lock - 1, b.held_lock - 1) + 1;
     out.held_map = a.held_map;
     joiner.bounds();
+    joiner.differences();
     // Both states are in it, so that there is no contradiction.
     const bool consistent = joiner.settle();
     assert(consistent);

@@ -93,11 +93,21 @@ struct PacketBound {
     friend bool operator==(const PacketBound&, const PacketBound&) = default;
 };
 
+/// a - b <= c, of the symbols as signed numbers (not modulo anything).
+struct Difference {
+    Sym a = 0;
+    Sym b = 0;
+    i64 c = 0;
+
+    friend bool operator==(const Difference&, const Difference&) = default;
+};
+
 /// What holds at one point of the program, on some paths to it.
 struct State {
     PoolVector<Frame> frames;
     PoolVector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
     PoolVector<PacketBound> bounds;         ///< at most one for each region and symbol
+    PoolVector<Difference> differences;     ///< few: at most kMostDifferences
     PoolVector<u32> references; ///< instances that must be given back, in the order of taking
     u32 held_lock = 0;          ///< instance + 1 of the value whose lock is held
     u32 held_map = 0;           ///< and its map
@@ -112,12 +122,24 @@ struct State {
     /// The bound of a symbol, or nullptr.
     [[nodiscard]] const PacketBound* bound(Region region, Sym sym) const;
     void add_bound(const PacketBound& bound);
+
+    static constexpr std::size_t kMostDifferences = 16;
+    static constexpr i64 kUnbounded = INT64_MAX;
+    /// The least c that is known with a - b <= c, as signed numbers; kUnbounded: none is. Looks at
+    /// `depth` differences in a row, and at the facts.
+    [[nodiscard]] i64 difference(Sym a, Sym b, int depth = 3) const;
+    /// Notes a - b <= c. One more than there is room for is forgotten.
+    void add_difference(const Difference& difference);
     /// What is known of a value.
     [[nodiscard]] Fact of(const Val& val) const;
 };
 
 /// Refines a symbol and all that depend on it or define it. False: no such state.
 [[nodiscard]] bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with);
+/// The most that the sum of two numbers is, as a signed one; State::kUnbounded: it may wrap around.
+/// Knows of sums in which what is added here is taken off there.
+[[nodiscard]] i64 highest_sum(const State& state, const Symbols& symbols, const Val& a,
+                              const Val& b);
 /// The fact of a node from those of its operands.
 [[nodiscard]] Fact evaluate(const State& state, const Node& node);
 

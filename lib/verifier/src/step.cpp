@@ -575,7 +575,56 @@ bool Stepper::branch(State& state, u32 pc, bool taken) {
     if (!refine(state, symbols_, a.sym, domain::moved(x, u64{0} - static_cast<u64>(a.off))) ||
         !refine(state, symbols_, b.sym, domain::moved(y, u64{0} - static_cast<u64>(b.off))))
         return false;
-    return true;
+    return learn_difference(state, wide, compare, a, b);
+}
+
+/// Notes which number is how much below the other, where both are such that the comparison is one
+/// of whole numbers. False: it contradicts what is known.
+bool Stepper::learn_difference(State& state, bool wide, Compare compare, const Val& a,
+                               const Val& b) {
+    constexpr i64 kNarrow = INT32_MAX;
+    constexpr i64 kExact = i64{1} << 40;
+    if (a.sym == b.sym || a.sym == 0 || b.sym == 0)
+        return true;
+    const auto whole = [&](const Val& val, bool is_signed) {
+        const Fact fact = state.of(val);
+        const Fact of_sym = state.fact(val.sym);
+        const i64 least = wide && is_signed ? -kExact : 0;
+        const i64 most = wide ? kExact : kNarrow;
+        return fact.smin() >= least && fact.smax() <= most && of_sym.smin() >= -kExact &&
+               of_sym.smax() <= kExact && val.off > -kExact && val.off < kExact;
+    };
+    const auto below = [&](const Val& low, const Val& high, i64 more, bool is_signed) {
+        if (!whole(low, is_signed) || !whole(high, is_signed))
+            return true;
+        const Difference made{low.sym, high.sym, high.off - low.off - more};
+        const i64 reverse = state.difference(made.b, made.a);
+        if (reverse != State::kUnbounded && made.c + reverse < 0)
+            return false;
+        if (state.difference(made.a, made.b) <= made.c)
+            return true; // It follows from what is known.
+        state.add_difference(made);
+        return true;
+    };
+    using enum Compare;
+    switch (compare) {
+    case Eq:
+        return below(a, b, 0, true) && below(b, a, 0, true);
+    case Le:
+    case Sle:
+        return below(a, b, 0, compare == Sle);
+    case Lt:
+    case Slt:
+        return below(a, b, 1, compare == Slt);
+    case Ge:
+    case Sge:
+        return below(b, a, 0, compare == Sge);
+    case Gt:
+    case Sgt:
+        return below(b, a, 1, compare == Sgt);
+    default:
+        return true;
+    }
 }
 
 } // namespace skep::verifier

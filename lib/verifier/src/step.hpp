@@ -102,7 +102,11 @@ private:
         bool helper = false;
         bool aligned = false; ///< must be, at any address
         bool packet = false;  ///< the helper takes packet memory
+        Val length; ///< the size, where it is a number that is known by more than its most
     };
+    /// Behind the last byte that an access may touch, from the start of the region.
+    [[nodiscard]] i64 end_of(const State& state, const Val& base, i64 off,
+                             const Access& access) const;
 
     /// Linux keeps locks and timers from programs that run where they are taken.
     [[nodiscard]] bool may_use(const MapView& map) const;
@@ -149,6 +153,8 @@ private:
     void forget_instance(State& state, u32 instance);
     void set_null(State& state, u32 instance, bool null);
     void learn_packet(State& state, domain::Compare compare, const Val& a, const Val& b);
+    bool learn_difference(State& state, bool wide, domain::Compare compare, const Val& a,
+                          const Val& b);
 
     const Program& program_;
     const ControlFlow& flow_;

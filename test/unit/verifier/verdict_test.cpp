@@ -206,6 +206,39 @@ TEST(verdict, legacy_loads_may_return_early_from_functions_that_return_numbers) 
               "accepted");
 }
 
+TEST(verdict, differences_of_numbers_are_known) {
+    // r6: a value of 16 bytes; r7 and r8: any 32-bit numbers.
+    const auto judged = [](const std::string& rest) {
+        return judge(with(kLookup, "if r0 == 0 goto end; r6 = r0; call 7; r7 = r0; call 7; r8 = r0;"
+                                   "w7 = w7; w8 = w8;") +
+                         rest + "end: r0 = 0; exit",
+                     spec::ProgramType::Kprobe);
+    };
+    // A bound of one that is found later bounds the other.
+    const std::string load = "r6 += r7; r0 = *(u8 *)(r6 +0);";
+    EXPECT_EQ(judged("if r7 >= r8 goto end; if r8 > 16 goto end;" + load), "accepted");
+    EXPECT_EQ(judged("if r7 >= r8 goto end; if r8 > 17 goto end;" + load), "V102 at 17");
+    EXPECT_EQ(judged("if r7 > r8 goto end; if r8 > 16 goto end;" + load), "V102 at 17");
+    EXPECT_EQ(judged("if r8 >= r7 goto end; if r8 > 16 goto end;" + load), "V204 at 16");
+    // Ways that meet keep the weaker one.
+    const std::string ways = "call 7; if r0 == 1 goto other; if r7 >= r8 goto end; goto meet;"
+                             "other: r1 = r7; r1 += 5; if r1 >= r8 goto end; meet: ";
+    EXPECT_EQ(judged(ways + "if r8 > 16 goto end;" + load), "accepted");
+    EXPECT_EQ(judged(ways + "if r8 > 17 goto end;" + load), "V102 at 23");
+    // The place and the size of an access go together.
+    const std::string read = "r1 = r6; r1 += r7; r3 = 0; call 113;";
+    EXPECT_EQ(judged("r7 &= 15; r2 = 16; r2 -= r7;" + read), "accepted");
+    EXPECT_EQ(judged("r7 &= 15; r2 = 17; r2 -= r7;" + read), "V102 at 20");
+    EXPECT_EQ(judged("r7 &= 15; r8 &= 15; if r7 > r8 goto end; r2 = 16; r2 -= r8;" + read),
+              "accepted");
+    EXPECT_EQ(judged("r7 &= 15; r8 &= 15; if r8 > r7 goto end; r2 = 16; r2 -= r8;" + read),
+              "V102 at 22");
+    // A branch that contradicts them is not taken.
+    EXPECT_EQ(judged("if r7 >= r8 goto end; r1 = r8; r2 = r7; r2 += 1; if r2 <= r1 goto end;"
+                     "r0 = *(u8 *)(r6 +16);"),
+              "accepted");
+}
+
 TEST(verdict, numbers_keep_what_branches_say) {
     // r0 != 6 here, so it is not 6 there.
     EXPECT_EQ(judge("call 7; if r0 == 6 goto pc+3; if r0 != 6 goto pc+1; r0 = r9; r0 = 1; exit;"
