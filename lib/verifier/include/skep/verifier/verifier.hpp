@@ -75,6 +75,9 @@ struct Options {
     /// Of a program that is not accepted: all findings, with paths and notes. Costs as much again.
     bool explain = false;
     bool facts = false; ///< for Report::facts
+    /// Functions that several places call are proved once for many calls if they have as many
+    /// instructions, with those they call, times the places. Tests want less.
+    std::uint64_t least_summary = 400;
 };
 
 struct Statistics {
