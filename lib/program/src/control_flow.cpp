@@ -30,17 +30,17 @@ void for_each_insn(std::span<const Insn> insns, Visit visit) {
 }
 
 // True at slots where a block begins: functions, targets of jumps, what follows a jump or exit.
-std::vector<bool> find_leaders(std::span<const Insn> insns,
+std::vector<char> find_leaders(std::span<const Insn> insns,
                                std::span<const std::uint32_t> function_starts) {
-    std::vector<bool> leader(insns.size() + 1);
+    std::vector<char> leader(insns.size() + 1);
     for (const std::uint32_t start : function_starts)
-        leader[start] = true;
+        leader[start] = 1;
     for_each_insn(insns, [&](std::uint32_t i, const OpInfo& row) {
         if (!is_jump(row) && row.op != Op::Exit)
             return;
-        leader[i + 1] = true;
+        leader[i + 1] = 1;
         if (is_jump(row))
-            leader[static_cast<std::size_t>(isa::target_of(insns[i], i))] = true;
+            leader[static_cast<std::size_t>(isa::target_of(insns[i], i))] = 1;
     });
     return leader;
 }
@@ -72,10 +72,11 @@ ControlFlow ControlFlow::build(std::span<const Insn> insns) {
         flow.functions.push_back({.begin = starts[i], .end = static_cast<std::uint32_t>(end)});
     }
 
-    const std::vector<bool> leader = find_leaders(insns, starts);
+    const std::vector<char> leader = find_leaders(insns, starts);
+    flow.blocks.reserve(static_cast<std::size_t>(std::ranges::count(leader, 1)));
     flow.block_of.resize(insns.size());
     for (std::uint32_t i = 0; i < insns.size(); ++i) {
-        if (leader[i])
+        if (leader[i] != 0)
             flow.blocks.push_back({.begin = i, .function = function_at(flow.functions, i)});
         flow.blocks.back().end = i + 1;
         flow.block_of[i] = static_cast<std::uint32_t>(flow.blocks.size()) - 1;
@@ -97,8 +98,9 @@ ControlFlow ControlFlow::build(std::span<const Insn> insns) {
         if (function.block_count++ == 0)
             function.first_block = b;
         for (const std::uint32_t slot : skep::successors(insns, last[b])) {
-            flow.blocks[b].successors.push_back(flow.block_of[slot]);
-            flow.blocks[flow.block_of[slot]].predecessors.push_back(b);
+            Successors& targets = flow.blocks[b].successors;
+            targets.slots[targets.count++] = flow.block_of[slot];
+            ++flow.blocks[flow.block_of[slot]].predecessors;
         }
     }
     return flow;
@@ -107,21 +109,24 @@ ControlFlow ControlFlow::build(std::span<const Insn> insns) {
 // Depth first without recursion: programs may have a million blocks in a row.
 std::vector<std::uint32_t> ControlFlow::reverse_postorder(std::uint32_t function) const {
     const FunctionRange& range = functions[function];
-    std::vector<bool> seen(range.block_count);
+    std::vector<char> seen(range.block_count);
     std::vector<std::uint32_t> order;
-    std::vector<std::pair<std::uint32_t, std::size_t>> path{{range.first_block, 0}};
-    seen[0] = true;
+    std::vector<std::pair<std::uint32_t, std::size_t>> path;
+    order.reserve(range.block_count);
+    path.reserve(range.block_count);
+    path.emplace_back(range.first_block, 0);
+    seen[0] = 1;
     while (!path.empty()) {
         auto& [block, next] = path.back();
-        const std::vector<std::uint32_t>& targets = blocks[block].successors;
+        const Successors& targets = blocks[block].successors;
         if (next == targets.size()) {
             order.push_back(block);
             path.pop_back();
             continue;
         }
         const std::uint32_t target = targets[next++];
-        if (!seen[target - range.first_block]) {
-            seen[target - range.first_block] = true;
+        if (seen[target - range.first_block] == 0) {
+            seen[target - range.first_block] = 1;
             path.emplace_back(target, 0);
         }
     }

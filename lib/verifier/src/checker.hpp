@@ -62,7 +62,7 @@ private:
         u32 pc = 0;
         const Summary* summary = nullptr;
         u32 cost = 0;
-        std::vector<u32> callees;
+        PoolVector<u32> callees;
         u32 first_way = 0;
         u32 ways = 0;
     };
@@ -74,9 +74,9 @@ private:
     [[nodiscard]] bool holds(Way& way) const;
 
     Walker& walker_;
-    std::vector<Record> records_;
-    std::vector<Way> ways_;
-    std::vector<u32> waiting_; ///< ways whose claim was not looked at yet
+    PoolVector<Record> records_;
+    PoolVector<Way> ways_;
+    PoolVector<u32> waiting_; ///< ways whose claim was not looked at yet
     std::size_t limit_ = kMostWaiting;
     bool refuted_ = false;
     std::vector<Arrival> arrivals_; ///< kept for its memory

@@ -204,8 +204,9 @@ const Val* value_at(const State& state, const Location& at) {
     if (!at.stack)
         return &frame.regs[at.reg];
     const auto index = static_cast<std::size_t>((-at.offset - 1) / 4);
-    return index < frame.stack.size() && frame.stack[index].size == 8 ? &frame.stack[index].val
-                                                                      : nullptr;
+    return index < frame.stack.size() && frame.stack.remembered(index) == 8
+               ? &frame.stack.value(index)
+               : nullptr;
 }
 
 bool is_packet(const Val& val) {

@@ -144,12 +144,12 @@ void FactCollector::call(const State& state, u32 pc) {
         made.key_known = false;
         return;
     }
-    const Cell& cell = state.frames[key.aux].stack[index];
-    if (cell.size != size || cell.val.kind != Kind::Scalar) {
+    const Stack& stack = state.frames[key.aux].stack;
+    if (stack.remembered(index) != size || stack.value(index).kind != Kind::Scalar) {
         made.key_known = false;
         return;
     }
-    made.key.add(state, cell.val);
+    made.key.add(state, stack.value(index));
 }
 
 void FactCollector::after(const State& state, u32 pc) {
@@ -176,7 +176,7 @@ void FactCollector::stack(const State& state, const Val& base, i64 low, i64 high
     for (i64 at = low; reads && at < high; ++at) {
         const auto index = static_cast<std::size_t>((-at - 1) / 4);
         if (index >= frame.stack.size() ||
-            (frame.stack[index].written >> (static_cast<unsigned>(at) & 3U) & 1U) == 0)
+            (frame.stack.written(index) >> (static_cast<unsigned>(at) & 3U) & 1U) == 0)
             function.reads_unwritten = true;
     }
 }

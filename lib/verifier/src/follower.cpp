@@ -134,18 +134,16 @@ private:
     bool stack(std::size_t f) {
         const Frame& frame = state_.frames[f];
         const std::byte* bytes = moment_.frames[f + below_];
-        for (std::size_t i = 0; i < frame.stack.size(); ++i) {
-            const Cell& cell = frame.stack[i];
-            if (cell.size == 0 || cell.size == Cell::kRest ||
-                (cell.val.kind == Kind::Pointer && cell.val.region == Region::Iterator))
-                continue;
+        bool inside = true;
+        frame.stack.each([&](std::size_t i, const Val& val, unsigned size) {
+            if (!inside || (val.kind == Kind::Pointer && val.region == Region::Iterator))
+                return;
             u64 bits = 0;
-            std::memcpy(&bits, bytes + isa::kMaxStackDepth - 4 * (i + 1), cell.size);
-            if (!value(cell.val, bits))
-                return because("{} bytes at fp-{} of frame {} are {:#x}: {}", cell.size,
-                               4 * (i + 1), f, bits, why_);
-        }
-        return true;
+            std::memcpy(&bits, bytes + isa::kMaxStackDepth - 4 * (i + 1), size);
+            inside = value(val, bits) || because("{} bytes at fp-{} of frame {} are {:#x}: {}",
+                                                 size, 4 * (i + 1), f, bits, why_);
+        });
+        return inside;
     }
 
     std::optional<u64> known(Sym sym, i64 off) const {
@@ -291,9 +289,8 @@ private:
                 found.push_back({*kept.state, kept.summary, inside});
     }
 
-    [[nodiscard]] const std::vector<Kept>& kept_at(const Point& point,
-                                                   const CallRef& inside) const {
-        static const std::vector<Kept> none;
+    [[nodiscard]] const PoolVector<Kept>& kept_at(const Point& point, const CallRef& inside) const {
+        static const PoolVector<Kept> none;
         const Proof& proof = inside == nullptr ? proof_ : inside->summary->proof;
         const auto found = proof.find(point);
         return found == proof.end() ? none : found->second;

@@ -57,11 +57,8 @@ void Stepper::pop(State& state) {
     state.frames.pop_back();
     // What points into the frame that ended is a number without meaning.
     for (Frame& frame : state.frames)
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (const Cell& cell = frame.stack[i];
-                cell.size == 8 && cell.val.kind == Kind::Pointer &&
-                cell.val.region == Region::Stack && cell.val.aux == depth)
-                frame.stack.change(i) = {.written = cell.written};
+        frame.stack.forget_pointers(
+            [&](const Val& val) { return val.region == Region::Stack && val.aux == depth; });
 }
 
 bool Stepper::enter(State& state, u32 pc) {
@@ -268,29 +265,30 @@ bool Stepper::may_return_early(u32 pc) {
 
 // --- open-coded iterators ---
 
-/// The stack cell that r1 points at, which must be one for an iterator.
-Cell* Stepper::iterator_cell(State& state, u32 pc, bool used) {
+/// The iterator that r1 points at; without a kind where none is in use.
+std::optional<Val> Stepper::iterator_at(State& state, u32 pc, bool used) {
     if (!readable(state, pc, 1))
-        return nullptr;
+        return std::nullopt;
     const Val it = state.frame().regs[1];
-    const auto wrong = [&](const char* needed) -> Cell* {
+    const auto wrong = [&](const char* needed) {
         fail(pc, "V605", fmt::format("r1 must point to {}", needed));
-        return nullptr;
+        return std::nullopt;
     };
     if (it.kind != Kind::Pointer || it.region != Region::Stack || it.sym != 0 || (it.off & 7) != 0)
         return wrong("an iterator on the stack");
     i64 low = 0;
     i64 high = 0;
     if (!stack_range(state, it, 0, {.pc = pc, .size = 8, .helper = true}, low, high))
-        return nullptr;
-    Cell* cell = &state.frames[it.aux].stack.change(Stack::index_of(it.off));
-    const bool is_iterator =
-        cell->size == 8 && cell->val.kind == Kind::Pointer && cell->val.region == Region::Iterator;
+        return std::nullopt;
+    const Stack& stack = state.frames[it.aux].stack;
+    const std::size_t cell = Stack::index_of(it.off);
+    const Val held = stack.remembered(cell) == 8 ? stack.value(cell) : Val{};
+    const bool is_iterator = held.kind == Kind::Pointer && held.region == Region::Iterator;
     if (used && !is_iterator)
         return wrong("an iterator that bpf_iter_num_new initialised");
     if (!used && is_iterator)
         return wrong("an iterator that is not in use");
-    return cell;
+    return held;
 }
 
 bool Stepper::call_kfunc(State& state, u32 pc) {
@@ -298,7 +296,7 @@ bool Stepper::call_kfunc(State& state, u32 pc) {
     switch (kfunc_at(pc)) {
     case Kfunc::IteratorNew: {
         const Val it = regs[1];
-        if (iterator_cell(state, pc, false) == nullptr)
+        if (!iterator_at(state, pc, false))
             return false;
         for (const unsigned reg : {2U, 3U}) {
             if (!readable(state, pc, reg))
@@ -314,10 +312,10 @@ bool Stepper::call_kfunc(State& state, u32 pc) {
         break;
     }
     case Kfunc::IteratorDestroy: {
-        const Cell* cell = iterator_cell(state, pc, true);
-        if (cell == nullptr)
+        const auto iterator = iterator_at(state, pc, true);
+        if (!iterator)
             return false;
-        const u32 instance = cell->val.instance;
+        const u32 instance = iterator->instance;
         const Val it = regs[1];
         stack_touch(state, it.aux, it.off, it.off + 8, true);
         forget_instance(state, instance);
@@ -335,14 +333,16 @@ bool Stepper::call_kfunc(State& state, u32 pc) {
 }
 
 bool Stepper::next(State& state, u32 pc, bool more, bool& possible) {
-    Cell* cell = iterator_cell(state, pc, true);
-    if (cell == nullptr)
+    auto iterator = iterator_at(state, pc, true);
+    if (!iterator)
         return false;
-    possible = !more || cell->val.aux == 1;
-    if (!more)
-        cell->val.aux = 0; // From now on there are none.
-    const u32 instance = cell->val.instance;
+    possible = !more || iterator->aux == 1;
+    const u32 instance = iterator->instance;
     auto& regs = state.frame().regs;
+    if (!more) {
+        iterator->aux = 0; // From now on there are none.
+        state.frames[regs[1].aux].stack.remember(Stack::index_of(regs[1].off), *iterator, 8);
+    }
     for (unsigned reg = 0; reg <= 5; ++reg)
         regs[reg] = {};
     regs[0] = more ? Val{.kind = Kind::Pointer,

@@ -163,37 +163,43 @@ std::vector<bool> upper_halves_unread(const Program& program, const ControlFlow&
 }
 
 std::vector<std::uint16_t> live_registers(const Program& program, const ControlFlow& flow) {
-    std::vector<Mask> live(program.insns.size() + 1, 0);
-    bool changed = true;
-    while (changed) {
+    const std::size_t size = program.insns.size();
+    std::vector<Effect> effects(size); // The second slots of lddw have none.
+    bool calls = false;
+    for (std::size_t i = 0; i < size; ++i) {
+        effects[i] = effect_of(program, program.insns[i]);
+        calls |= program.insns[i].opcode == isa::kCall && program.insns[i].src == isa::kCallLocal;
+        if (program.insns[i].opcode == isa::kLddw)
+            ++i;
+    }
+    bool back = false;
+    for (std::uint32_t b = 0; b < flow.blocks.size(); ++b)
+        for (const std::uint32_t next : flow.blocks[b].successors)
+            back |= next <= b;
+    std::vector<Mask> live(size + 1, 0);
+    for (bool changed = true; changed;) {
         changed = false;
         for (std::size_t b = flow.blocks.size(); b-- > 0;) {
             const BasicBlock& block = flow.blocks[b];
             Mask now = 0;
             for (const std::uint32_t next : block.successors)
                 now |= live[flow.blocks[next].begin];
-            std::vector<std::uint32_t> slots;
-            for (std::uint32_t i = block.begin; i < block.end; ++i) {
-                slots.push_back(i);
-                if (program.insns[i].opcode == isa::kLddw)
-                    ++i;
-            }
-            for (std::size_t i = slots.size(); i-- > 0;) {
-                const isa::Insn& insn = program.insns[slots[i]];
-                Effect effect = effect_of(program, insn);
-                if (insn.opcode == isa::kCall && insn.src == isa::kCallLocal) {
-                    const auto callee = static_cast<std::uint32_t>(isa::target_of(insn, slots[i]));
+            for (std::uint32_t i = block.end; i-- > block.begin;) {
+                Effect effect = effects[i];
+                if (const isa::Insn& insn = program.insns[i];
+                    calls && insn.opcode == isa::kCall && insn.src == isa::kCallLocal) {
+                    const auto callee = static_cast<std::uint32_t>(isa::target_of(insn, i));
                     const Subprogram* sub = program.subprogram_of(callee);
                     if (sub != nullptr && !sub->global) // By contract all arguments count.
                         effect.uses &= live[callee];
                 }
                 now = static_cast<Mask>((now & ~effect.defines) | effect.uses);
-                if (live[slots[i]] != now) {
-                    live[slots[i]] = now;
-                    changed = true;
-                }
+                changed |= live[i] != now;
+                live[i] = now;
             }
         }
+        // One sweep is enough where everything leads on.
+        changed = changed && (back || calls);
     }
     return live;
 }

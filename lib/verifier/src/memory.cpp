@@ -286,27 +286,25 @@ Val Stepper::stack_load(State& state, u32 frame, i64 off, i64 size, bool is_sign
         const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             break;
-        const Cell& cell = where.stack[index];
-        if (cell.size == 0)
-            break;
-        if (cell.size == Cell::kRest)
+        const i64 stored = where.stack.remembered(index);
+        if (stored == 0)
             continue;
-        if (off + size > start + cell.size)
+        if (off + size > start + stored)
             break;
-        if (cell.val.kind == Kind::Pointer) {
+        const Val val = where.stack.value(index);
+        if (val.kind == Kind::Pointer) {
             if (off == start && size == 8 && !is_signed)
-                return cell.val;
+                return val;
             break; // Bytes of an address.
         }
-        const Fact fact = state.of(cell.val);
+        const Fact fact = state.of(val);
         const auto shift = static_cast<unsigned>(off - start) * 8;
-        Val part = cell.val;
+        Val part = val;
         if (fact.is_constant())
             part = number(0, static_cast<i64>(fact.bits.value >> shift));
         else if (shift != 0)
-            part = named(
-                state,
-                {.op = Op::ShiftRight, .a = cell.val.sym, .a_off = cell.val.off, .imm = shift});
+            part =
+                named(state, {.op = Op::ShiftRight, .a = val.sym, .a_off = val.off, .imm = shift});
         if (size == 8)
             return part;
         return extended(state, part, static_cast<unsigned>(size * 8), is_signed);
@@ -323,10 +321,9 @@ bool Stepper::whole_pointers(State& state, u32 pc, u32 frame, i64 off, i64 size)
         const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             continue;
-        const Cell& cell = where.stack[index];
-        if (cell.size != 8 || cell.val.kind != Kind::Pointer)
+        if (where.stack.remembered(index) != 8 || where.stack.value(index).kind != Kind::Pointer)
             continue;
-        if (cell.val.region == Region::Iterator)
+        if (where.stack.value(index).region == Region::Iterator)
             return fail(pc, "V605", "an iterator is read as memory");
         if (start != off || size != 8)
             return fail(pc, "V205", "a part of a pointer is read from the stack");
@@ -341,24 +338,15 @@ void Stepper::stack_touch(State& state, u32 frame, i64 low, i64 high, bool initi
         const std::size_t index = Stack::index_of(start);
         if (index >= where.stack.size())
             continue;
-        const Cell& before = where.stack[index];
-        if (!before.remembers() || start + before.size <= low || start >= high)
-            continue;
-        if (before.size == 8 && index > 0)
-            where.stack.change(index - 1).size = 0;
-        Cell& cell = where.stack.change(index);
-        cell.size = 0;
-        cell.val = {};
+        if (start + where.stack.remembered(index) > low)
+            where.stack.forget(index);
     }
     if (!initialises)
         return;
     for (i64 start = low & ~i64{3}; start < high; start += 4) {
         const auto first = static_cast<unsigned>(std::max(low - start, i64{0}));
         const auto last = static_cast<unsigned>(std::min(high - start, i64{4}));
-        const auto bytes = static_cast<uint8_t>((1U << last) - (1U << first));
-        const std::size_t index = Stack::index_of(start);
-        if ((where.stack[index].written & bytes) != bytes)
-            where.stack.change(index).written |= bytes;
+        where.stack.write(Stack::index_of(start), (1U << last) - (1U << first));
     }
 }
 
@@ -367,11 +355,10 @@ void Stepper::stack_store(State& state, u32 frame, i64 off, i64 size, const Val&
     if ((off & 3) != 0 || (val.kind == Kind::Pointer && size != 8))
         return;
     Frame& where = state.frames[frame];
-    Cell& cell = where.stack.change(Stack::index_of(off));
-    cell.size = static_cast<uint8_t>(size);
-    cell.val = size == 8 ? val : extended(state, val, static_cast<unsigned>(size * 8), false);
-    if (size == 8)
-        where.stack.change(Stack::index_of(off) - 1) = {.size = Cell::kRest, .written = 0xf};
+    where.stack.remember(Stack::index_of(off),
+                         size == 8 ? val
+                                   : extended(state, val, static_cast<unsigned>(size * 8), false),
+                         static_cast<unsigned>(size));
 }
 
 bool Stepper::load(State& state, u32 pc) {
@@ -568,11 +555,7 @@ void Stepper::forget_packet(State& state) {
         for (Val& val : frame.regs)
             if (stale(val))
                 val = fresh(state, Fact{}); // A number without meaning.
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].size == 8 && stale(frame.stack[i].val)) {
-                frame.stack.change(i) = {.written = 0xf};
-                frame.stack.change(i - 1).size = 0;
-            }
+        frame.stack.forget_pointers(stale);
     }
 }
 
@@ -585,11 +568,7 @@ void Stepper::forget_instance(State& state, u32 instance) {
         for (Val& val : frame.regs)
             if (owned(val))
                 val = fresh(state, Fact{});
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].size == 8 && owned(frame.stack[i].val)) {
-                frame.stack.change(i) = {.written = 0xf};
-                frame.stack.change(i - 1).size = 0;
-            }
+        frame.stack.forget_pointers(owned);
     }
 }
 

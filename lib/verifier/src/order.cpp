@@ -100,8 +100,27 @@ private:
 Order::Order(const ControlFlow& flow)
     : position_(flow.blocks.size(), 0), loop_(flow.blocks.size(), kNone),
       region_(flow.blocks.size(), 0) {
-    for (std::uint32_t f = 0; f < flow.functions.size(); ++f)
-        arrange(flow, flow.reverse_postorder(f), kNone, 1);
+    for (std::uint32_t f = 0; f < flow.functions.size(); ++f) {
+        const std::vector<std::uint32_t> blocks = flow.reverse_postorder(f);
+        if (!straight(flow, blocks))
+            arrange(flow, blocks, kNone, 1);
+    }
+}
+
+/// Most functions have no loops: then there is nothing to arrange. Else false.
+bool Order::straight(const ControlFlow& flow, const std::vector<std::uint32_t>& blocks) {
+    const std::uint32_t first = next_;
+    for (const std::uint32_t block : blocks)
+        position_[block] = next_++;
+    for (const std::uint32_t block : blocks)
+        for (const std::uint32_t target : flow.blocks[block].successors)
+            if (position_[target] <= position_[block]) {
+                next_ = first;
+                return false;
+            }
+    for (const std::uint32_t block : blocks)
+        loop_[block] = kNone;
+    return true;
 }
 
 void Order::arrange(const ControlFlow& flow, const std::vector<std::uint32_t>& blocks,

@@ -37,6 +37,7 @@ public:
     [[nodiscard]] bool has_loops() const { return !loops_.empty(); }
 
 private:
+    bool straight(const ControlFlow& flow, const std::vector<std::uint32_t>& blocks);
     void arrange(const ControlFlow& flow, const std::vector<std::uint32_t>& blocks,
                  std::uint32_t around, std::uint32_t depth);
 

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <map>
-
 #include "checker.hpp"
 
 namespace skep::verifier {
@@ -18,6 +16,6 @@ struct Kept {
 };
 
 /// The states that the engine keeps, by point. All are walked in a proof.
-using Proof = std::map<Point, std::vector<Kept>>;
+using Proof = PoolMap<Point, PoolVector<Kept>>;
 
 } // namespace skep::verifier

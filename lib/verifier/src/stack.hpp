@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 #include "skep/base/pool.hpp"
@@ -10,19 +12,10 @@
 
 namespace skep::verifier {
 
-/// Four bytes of stack. A store of 1, 2, 4 or 8 bytes at the first of them is remembered whole.
-struct Cell {
-    Val val;
-    uint8_t size = 0; ///< bytes of `val` that were stored here; 0: none; kRest: of the cell before
-    uint8_t written = 0; ///< a bit per byte
-    static constexpr uint8_t kRest = 0xff;
-
-    [[nodiscard]] bool remembers() const { return size != 0 && size != kRest; }
-    friend bool operator==(const Cell&, const Cell&) = default;
-};
-
-/// The stack of a function: [i] are the bytes -4 * (i + 1) to -4 * i - 1. Copies share memory,
-/// in pieces, until one of them changes; all copies belong to one thread at a time.
+/// The stack of a function, in cells: [i] are the bytes -4 * (i + 1) to -4 * i - 1. Of each cell it
+/// knows which of its bytes were written, and of stores of 1, 2, 4 or 8 bytes that begin there (and
+/// that nothing was written over) the value. Copies share memory, in pieces, until one of them
+/// changes; all copies belong to one thread at a time.
 class Stack {
 public:
     static constexpr std::size_t kCells = 128;
@@ -35,9 +28,8 @@ public:
             if (pieces_[p] != nullptr)
                 ++pieces_[p]->users;
     }
-    Stack(Stack&& other) noexcept : pieces_(other.pieces_), size_(std::exchange(other.size_, 0)) {
-        other.pieces_ = {};
-    }
+    Stack(Stack&& other) noexcept
+        : pieces_(std::exchange(other.pieces_, {})), size_(std::exchange(other.size_, 0)) {}
     Stack& operator=(Stack other) noexcept {
         std::swap(pieces_, other.pieces_);
         std::swap(size_, other.size_);
@@ -52,48 +44,135 @@ public:
     [[nodiscard]] static std::size_t index_of(i64 off) {
         return static_cast<std::size_t>((-off - 1) / 4);
     }
-    /// Cells; the others up to kCells are empty.
+    /// Cells that were used; the others up to kCells are empty.
     [[nodiscard]] std::size_t size() const { return size_; }
     /// Never fewer than before. Requires cells <= kCells.
     void grow(std::size_t cells) {
         if (cells > size_)
             size_ = static_cast<u32>(cells);
     }
-    [[nodiscard]] const Cell& operator[](std::size_t index) const {
-        static constexpr Cell kEmpty;
-        const Piece* piece = pieces_[index / kPiece];
-        return piece == nullptr ? kEmpty : piece->cells[index % kPiece];
+
+    /// Bytes of the value that was stored here; 0: none is known.
+    [[nodiscard]] unsigned remembered(std::size_t cell) const {
+        const Piece* piece = pieces_[cell / kPiece];
+        return piece == nullptr ? 0 : piece->sizes[cell % kPiece];
     }
-    /// The cell, to write to. Requires index < size().
-    [[nodiscard]] Cell& change(std::size_t index) {
-        return own(index / kPiece)->cells[index % kPiece];
+    /// Requires remembered(cell) != 0.
+    [[nodiscard]] const Val& value(std::size_t cell) const {
+        return pieces_[cell / kPiece]->values[cell % kPiece];
+    }
+    /// Which of its bytes were written: a bit for each.
+    [[nodiscard]] unsigned written(std::size_t cell) const {
+        const Piece* piece = pieces_[cell / kPiece];
+        return piece == nullptr
+                   ? 0
+                   : static_cast<unsigned>(piece->written >> (cell % kPiece * 4)) & 0xfU;
+    }
+    /// Everything that was written in b was so in a.
+    [[nodiscard]] static bool written_in(const Stack& a, const Stack& b) {
+        for (std::size_t p = 0; p * kPiece < b.size_; ++p)
+            if (b.pieces_[p] != nullptr && b.pieces_[p] != a.pieces_[p] &&
+                (b.pieces_[p]->written & ~(a.pieces_[p] == nullptr ? 0 : a.pieces_[p]->written)) !=
+                    0)
+                return false;
+        return true;
+    }
+    /// visit(cell, value, bytes) for each value that is remembered, in the order of cells.
+    template <class Visit>
+    void each(Visit visit) const {
+        for (std::size_t p = 0; p * kPiece < size_; ++p)
+            if (pieces_[p] != nullptr)
+                each_in(p, visit);
     }
 
-    /// Whether both share a piece, and so are the same there.
-    [[nodiscard]] static bool shares(const Stack& a, const Stack& b, std::size_t piece) {
-        return a.pieces_[piece] == b.pieces_[piece];
+    // Of those that change: requires cell < size().
+
+    void write(std::size_t cell, unsigned bytes) {
+        if ((written(cell) & bytes) != bytes)
+            own(cell / kPiece).written |= u64{bytes} << (cell % kPiece * 4);
     }
-    /// Nothing is known of these cells.
-    [[nodiscard]] bool is_empty(std::size_t piece) const { return pieces_[piece] == nullptr; }
-    /// Makes a piece that of another stack.
-    void share(std::size_t piece, const Stack& from) {
-        Piece* theirs = from.pieces_[piece];
-        if (theirs != nullptr)
-            ++theirs->users;
-        release(std::exchange(pieces_[piece], theirs));
+    /// What is here was stored as a whole; the caller has made the other cells of it forget.
+    void remember(std::size_t cell, const Val& value, unsigned bytes) {
+        Piece& piece = own(cell / kPiece);
+        piece.values[cell % kPiece] = value;
+        piece.sizes[cell % kPiece] = static_cast<uint8_t>(bytes);
+        piece.known |= 1U << (cell % kPiece);
+    }
+    void forget(std::size_t cell) {
+        if (remembered(cell) == 0)
+            return;
+        Piece& piece = own(cell / kPiece);
+        piece.sizes[cell % kPiece] = 0;
+        piece.known &= ~(1U << (cell % kPiece));
+    }
+    /// change(Val&) for each pointer for which which(const Val&) holds.
+    template <class Which, class Change>
+    void change_pointers(Which which, Change change) {
+        each([&](std::size_t cell, const Val& value, unsigned bytes) {
+            if (bytes != 8 || value.kind != Kind::Pointer || !which(value))
+                return;
+            change(own(cell / kPiece).values[cell % kPiece]);
+        });
+    }
+    /// Forgets the pointers for which which(const Val&) holds.
+    template <class Which>
+    void forget_pointers(Which which) {
+        each([&](std::size_t cell, const Val& value, unsigned bytes) {
+            if (bytes == 8 && value.kind == Kind::Pointer && which(value))
+                forget(cell);
+        });
+    }
+    /// Becomes what holds for both: join(a's value, b's) where both remember as many bytes, `keep`
+    /// of each value of memory that they share. Requires that it is new.
+    template <class Join, class Keep>
+    void join(const Stack& a, const Stack& b, Join join, Keep keep) {
+        grow(std::min(a.size_, b.size_));
+        for (std::size_t p = 0; p * kPiece < size_; ++p) {
+            const Piece* x = a.pieces_[p];
+            const Piece* y = b.pieces_[p];
+            if (x == nullptr || y == nullptr)
+                continue;
+            if (x == y) {
+                pieces_[p] = a.pieces_[p];
+                ++pieces_[p]->users;
+                each_in(p, [&](std::size_t, const Val& value, unsigned) { keep(value); });
+                continue;
+            }
+            Piece& made = own(p);
+            made.written = x->written & y->written;
+            for (u32 both = x->known & y->known; both != 0; both &= both - 1) {
+                const auto i = static_cast<std::size_t>(std::countr_zero(both));
+                if (x->sizes[i] != y->sizes[i])
+                    continue;
+                const Val joined = join(x->values[i], y->values[i]);
+                if (joined.kind != Kind::Uninit)
+                    remember(p * kPiece + i, joined, x->sizes[i]);
+            }
+        }
     }
 
 private:
     struct Piece {
         u32 users = 1;
-        std::array<Cell, kPiece> cells{};
+        u32 known = 0;   ///< a bit for each cell with a value
+        u64 written = 0; ///< four bits for each cell
+        std::array<uint8_t, kPiece> sizes{};
+        std::array<Val, kPiece> values{};
     };
 
+    template <class Visit>
+    void each_in(std::size_t p, Visit visit) const {
+        // By number: visit() may put another piece in its place.
+        for (u32 known = pieces_[p]->known; known != 0; known &= known - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(known));
+            visit(p * kPiece + i, pieces_[p]->values[i], unsigned{pieces_[p]->sizes[i]});
+        }
+    }
     static void release(Piece* piece) {
         if (piece != nullptr && --piece->users == 0)
             Pool::give(piece, sizeof(Piece));
     }
-    Piece* own(std::size_t p) {
+    Piece& own(std::size_t p) {
         Piece*& piece = pieces_[p];
         if (piece == nullptr) {
             piece = new (Pool::take(sizeof(Piece))) Piece;
@@ -103,7 +182,7 @@ private:
             --piece->users;
             piece = copy;
         }
-        return piece;
+        return *piece;
     }
 
     std::array<Piece*, kPieces> pieces_{};

@@ -16,31 +16,21 @@ bool far(i64 distance) {
     return distance < -kFar || distance > kFar;
 }
 
+/// What a used symbol is made of helps to refine the others that are made of it; what that is made
+/// of in turn seldom does.
+constexpr u32 kLevels = 2;
+
 constexpr int kMaxRefinements = 64; ///< steps of one refinement; more precision is not worth it
 
 auto position(auto& facts, Sym sym) {
     return std::ranges::lower_bound(facts, sym, {}, [](const auto& entry) { return entry.first; });
 }
 
-/// Those of which something is known.
-void each_cell(const Stack& stack, auto&& visit) {
-    for (std::size_t i = 0; i < stack.size(); i += Stack::kPiece) {
-        if (stack.is_empty(i / Stack::kPiece))
-            continue;
-        const std::size_t end = std::min(i + Stack::kPiece, stack.size());
-        for (std::size_t at = i; at < end; ++at)
-            visit(at, stack[at]);
-    }
-}
-
 void each_val(const State& state, auto&& visit) {
     for (const Frame& frame : state.frames) {
         for (const Val& val : frame.regs)
             visit(val);
-        each_cell(frame.stack, [&](std::size_t /*index*/, const Cell& cell) {
-            if (cell.remembers())
-                visit(cell.val);
-        });
+        frame.stack.each([&](std::size_t, const Val& val, unsigned) { visit(val); });
     }
 }
 /// What a refined result says about the operand a of its node; nothing if not much.
@@ -210,29 +200,27 @@ bool refine(State& state, const Symbols& symbols, Sym sym, const Fact& with) {
 void forget_unused(State& state, const Symbols& symbols) {
     static thread_local std::vector<Sym> used; // Kept for its memory.
     used.clear();
-    each_val(state, [](const Val& val) {
-        if (val.sym != 0)
-            used.push_back(val.sym);
-    });
-    // What a used symbol is made of helps to refine the others that are made of it; what that is
-    // made of in turn seldom does.
-    constexpr int kLevels = 2;
+    symbols.unmark_all();
+    const auto is_used = [&](Sym sym) { return symbols.marked(sym, 0) != 0; };
+    const auto use = [&](Sym sym) {
+        if (sym == 0 || is_used(sym))
+            return;
+        symbols.mark(sym, 1);
+        used.push_back(sym);
+    };
+    each_val(state, [&](const Val& val) { use(val.sym); });
     std::size_t from = 0;
-    for (int level = 0; level < kLevels; ++level) {
+    for (u32 level = 0; level < kLevels; ++level) {
         const std::size_t end = used.size();
         for (std::size_t i = from; i < end; ++i) {
             const Node& node = symbols[used[i]];
             if (node.op == Op::Source)
                 continue;
-            if (node.a != 0)
-                used.push_back(node.a);
-            if (node.b != 0)
-                used.push_back(node.b);
+            use(node.a);
+            use(node.b);
         }
         from = end;
     }
-    std::ranges::sort(used);
-    const auto is_used = [](Sym sym) { return std::ranges::binary_search(used, sym); };
     std::erase_if(state.facts, [&](const auto& entry) { return !is_used(entry.first); });
     std::erase_if(state.bounds,
                   [&](const PacketBound& b) { return b.sym != 0 && !is_used(b.sym); });
@@ -245,7 +233,7 @@ u64 shape(const State& state) {
         hash ^= hash >> 29;
     };
     // Instances are named by the order in which they appear.
-    std::vector<u32> instances;
+    PoolVector<u32> instances;
     const auto name = [&instances](u32 instance) -> u64 {
         if (instance == 0)
             return 0;
@@ -267,10 +255,10 @@ u64 shape(const State& state) {
         mix(frame.round | u64{frame.function} << 32);
         for (const Val& val : frame.regs)
             mix_val(val);
-        each_cell(frame.stack, [&](std::size_t i, const Cell& cell) {
-            if (cell.size == 8 && cell.val.kind == Kind::Pointer) {
+        frame.stack.each([&](std::size_t i, const Val& val, unsigned bytes) {
+            if (bytes == 8 && val.kind == Kind::Pointer) {
                 mix(i);
-                mix_val(cell.val);
+                mix_val(val);
             }
         });
     }
@@ -400,14 +388,6 @@ bool has_bound(const State& state, Region region, Sym sym, i64 c) {
     });
 }
 
-bool cell_within(const Cell& a, const Cell& b, Matching& matching) {
-    if ((b.written & ~a.written) != 0)
-        return false;
-    if (b.size == 0 || b.size == Cell::kRest)
-        return true; // Nothing is known there, but that bytes were written.
-    return a.size == b.size && matching.val(a.val, b.val);
-}
-
 } // namespace
 
 bool within(const State& a, const State& b, const Symbols& symbols) {
@@ -423,9 +403,12 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
         for (std::size_t r = 0; r < x.regs.size(); ++r)
             if (!matching.val(x.regs[r], y.regs[r]))
                 return false;
+        if (!Stack::written_in(x.stack, y.stack))
+            return false;
         bool inside = true;
-        each_cell(y.stack, [&](std::size_t i, const Cell& cell) {
-            inside = inside && cell_within(x.stack[i], cell, matching);
+        y.stack.each([&](std::size_t i, const Val& val, unsigned bytes) {
+            inside =
+                inside && x.stack.remembered(i) == bytes && matching.val(x.stack.value(i), val);
         });
         if (!inside)
             return false;
@@ -458,7 +441,9 @@ class Joiner {
 public:
     Joiner(const State& a, const State& b, State& out, Symbols& symbols,
            const domain::Widening* widening)
-        : a_(a), b_(b), out_(out), symbols_(symbols), widening_(widening) {}
+        : a_(a), b_(b), out_(out), symbols_(symbols), widening_(widening) {
+        symbols.unmark_all(); // Marked: those that are kept, with how many levels.
+    }
 
     Val val(const Val& x, const Val& y) {
         if (x == y) {
@@ -488,22 +473,9 @@ public:
     }
 
     void stacks(const Stack& x, const Stack& y, Stack& made) {
-        made.grow(std::min(x.size(), y.size()));
-        for (std::size_t i = 0; i < made.size(); i += Stack::kPiece) {
-            const std::size_t piece = i / Stack::kPiece;
-            if (x.is_empty(piece) || y.is_empty(piece))
-                continue;
-            const std::size_t end = std::min(i + Stack::kPiece, made.size());
-            if (Stack::shares(x, y, piece)) {
-                made.share(piece, x);
-                for (std::size_t at = i; at < end; ++at)
-                    if (x[at].remembers())
-                        keep(x[at].val.sym);
-                continue;
-            }
-            for (std::size_t at = i; at < end; ++at)
-                cells(x[at], y[at], made, at);
-        }
+        made.join(
+            x, y, [this](const Val& one, const Val& other) { return val(one, other); },
+            [this](const Val& both) { keep(both.sym); });
     }
 
     std::pair<Sym, i64> number(Sym x, i64 x_off, Sym y, i64 y_off) {
@@ -558,36 +530,29 @@ private:
         i64 y_off;
     };
 
-    void cells(const Cell& x, const Cell& y, Stack& made, std::size_t at) {
-        const auto written = static_cast<uint8_t>(x.written & y.written);
-        Cell joined{.written = written};
-        if (x.size == y.size && x.size == Cell::kRest) {
-            joined.size = Cell::kRest; // Written by the store that the cell above remembers.
-        } else if (x.size == y.size && x.size != 0) {
-            joined.val = val(x.val, y.val);
-            joined.size = joined.val.kind == Kind::Uninit ? uint8_t{0} : x.size;
-        }
-        if (joined.written != 0 || joined.size != 0)
-            made.change(at) = joined;
-    }
-
     [[nodiscard]] Fact both(const Fact& x, const Fact& y) const {
         const Fact joined = domain::join(x, y);
         return widening_ == nullptr ? joined : domain::widen(x, joined, *widening_);
     }
 
-    void keep(Sym sym) {
-        if (sym == 0 || kept(sym))
+    /// `levels` of what it is made of, too, so that refinements still reach it.
+    void keep(Sym sym, u32 levels = kLevels) {
+        if (sym == 0)
             return;
-        kept_.push_back(sym);
-        out_.set_fact(sym, both(a_.fact(sym), b_.fact(sym)));
+        const u32 known = symbols_.marked(sym, kNever);
+        if (known != kNever && known >= levels)
+            return;
+        symbols_.mark(sym, levels);
+        if (known == kNever)
+            out_.set_fact(sym, both(a_.fact(sym), b_.fact(sym)));
         const Node& node = symbols_[sym];
-        if (node.op != Op::Source) { // So that refinements still reach what it is made of.
-            keep(node.a);
-            keep(node.b);
+        if (node.op != Op::Source && levels != 0) {
+            keep(node.a, levels - 1);
+            keep(node.b, levels - 1);
         }
     }
-    [[nodiscard]] bool kept(Sym sym) const { return std::ranges::find(kept_, sym) != kept_.end(); }
+    static constexpr u32 kNever = 0xffffffff;
+    [[nodiscard]] bool kept(Sym sym) const { return symbols_.marked(sym, kNever) != kNever; }
 
     /// The same operation on the same symbols on both sides stays a definition.
     Node definition(Sym x, Sym y, bool moved) {
@@ -604,7 +569,6 @@ private:
     const domain::Widening* widening_;
     std::map<std::tuple<Sym, i64, Sym, i64>, Sym> pairs_;
     std::map<std::pair<u32, u32>, u32> instances_;
-    std::vector<Sym> kept_;
     std::vector<Source> sources_;
 };
 

@@ -94,15 +94,12 @@ struct PacketBound {
 
 /// What holds at one point of the program, on some paths to it.
 struct State {
-    template <class T>
-    using Vector = std::vector<T, PoolAllocator<T>>;
-
-    Vector<Frame> frames;
-    Vector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
-    Vector<PacketBound> bounds;         ///< at most one for each region and symbol
-    Vector<u32> references; ///< instances that must be given back, in the order of taking
-    u32 held_lock = 0;      ///< instance + 1 of the value whose lock is held
-    u32 held_map = 0;       ///< and its map
+    PoolVector<Frame> frames;
+    PoolVector<std::pair<Sym, Fact>> facts; ///< by symbol; of the others nothing is known
+    PoolVector<PacketBound> bounds;         ///< at most one for each region and symbol
+    PoolVector<u32> references; ///< instances that must be given back, in the order of taking
+    u32 held_lock = 0;          ///< instance + 1 of the value whose lock is held
+    u32 held_map = 0;           ///< and its map
 
     [[nodiscard]] Frame& frame() { return frames.back(); }
     [[nodiscard]] const Frame& frame() const { return frames.back(); }

@@ -483,9 +483,7 @@ void Stepper::set_null(State& state, u32 instance, bool null) {
         for (Val& val : frame.regs)
             if (is_meant(val))
                 change(val);
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].size == 8 && is_meant(frame.stack[i].val))
-                change(frame.stack.change(i).val);
+        frame.stack.change_pointers(is_meant, change);
     }
     if (null)
         std::erase(state.references, instance);

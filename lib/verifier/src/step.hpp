@@ -127,7 +127,7 @@ private:
     bool after_summary(const State& before, const Summary& summary, const State& exit, State& out);
     bool leave_contract(State& state, u32 pc, const Val& r0);
     bool call_kfunc(State& state, u32 pc);
-    Cell* iterator_cell(State& state, u32 pc, bool used);
+    std::optional<Val> iterator_at(State& state, u32 pc, bool used);
 
     bool alu(State& state, u32 pc);
     bool pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const Val& b, bool wide);

@@ -50,9 +50,10 @@ bool keeps(const State& caller, const Val& passed) {
         for (unsigned reg = first; reg < 10; ++reg)
             if (same(frame.regs[reg]))
                 return true;
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].remembers() && same(frame.stack[i].val))
-                return true;
+        bool any = false;
+        frame.stack.each([&](std::size_t, const Val& val, unsigned) { any |= same(val); });
+        if (any)
+            return true;
     }
     return false;
 }

@@ -3,6 +3,8 @@
 #include "termination.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace skep::verifier {
 namespace {
@@ -36,10 +38,9 @@ void each_place(const State& state, auto&& visit) {
         for (u32 reg = 0; reg < 10; ++reg)
             if (frame.regs[reg].kind != Kind::Uninit)
                 visit(f << 16 | reg, frame.regs[reg]);
-        for (u32 i = 0; i < frame.stack.size(); ++i)
-            if (const Cell& cell = frame.stack[i];
-                cell.size != 0 && cell.size != Cell::kRest && cell.val.kind != Kind::Uninit)
-                visit(f << 16 | (0x100 + i), cell.val);
+        frame.stack.each([&](std::size_t i, const Val& val, unsigned) {
+            visit(f << 16 | (0x100 + static_cast<u32>(i)), val);
+        });
     }
 }
 
@@ -50,10 +51,10 @@ bool same_base(const Val& a, const Val& b) {
 
 } // namespace
 
-std::vector<Termination::Link> Termination::links(const State& from, const State& to) {
-    std::vector<std::pair<Place, const Val*>> before;
+PoolVector<Termination::Link> Termination::links(const State& from, const State& to) {
+    PoolVector<std::pair<Place, const Val*>> before;
     each_place(from, [&](Place place, const Val& val) { before.emplace_back(place, &val); });
-    std::vector<Link> links;
+    PoolVector<Link> links;
     each_place(to, [&](Place place, const Val& val) {
         for (const auto& [old, was] : before)
             // Equal constants tell nothing but of the same place.
@@ -65,14 +66,14 @@ std::vector<Termination::Link> Termination::links(const State& from, const State
     return links;
 }
 
-std::vector<std::pair<Termination::Place, Fact>> Termination::values(const State& state) {
-    std::vector<std::pair<Place, Fact>> all;
+PoolVector<std::pair<Termination::Place, Fact>> Termination::values(const State& state) {
+    PoolVector<std::pair<Place, Fact>> all;
     each_place(state, [&](Place place, const Val& val) { all.emplace_back(place, state.of(val)); });
     return all;
 }
 
-std::vector<u32> Termination::callees() const {
-    std::vector<u32> all;
+PoolVector<u32> Termination::callees() const {
+    PoolVector<u32> all;
     for (const Node& node : nodes_)
         for (const u32 callee : node.callees)
             if (std::ranges::find(all, callee) == all.end())
@@ -80,16 +81,21 @@ std::vector<u32> Termination::callees() const {
     return all;
 }
 
-std::vector<u32> Termination::first_ways() const {
-    std::vector<u32> first(1, 0);
+void Termination::prepare() const {
+    if (!first_way_.empty())
+        return;
+    first_way_.reserve(nodes_.size() + 1);
+    first_way_.push_back(0);
     for (const Node& node : nodes_)
-        first.push_back(first.back() + static_cast<u32>(node.ways.size()));
-    return first;
+        first_way_.push_back(first_way_.back() + static_cast<u32>(node.ways.size()));
+    PoolVector<u32> all(nodes_.size());
+    std::iota(all.begin(), all.end(), 0);
+    whole_ = components(all, Removed(first_way_.back(), 0));
 }
 
-void Termination::each_way(const std::vector<u32>& members, const Removed& removed,
+void Termination::each_way(Members members, const Removed& removed,
                            const std::function<void(u32, const Way&, u32)>& visit) const {
-    std::vector<char> inside(nodes_.size(), 0);
+    PoolVector<char> inside(nodes_.size(), 0);
     for (const u32 id : members)
         inside[id] = 1;
     for (const u32 id : members)
@@ -99,9 +105,8 @@ void Termination::each_way(const std::vector<u32>& members, const Removed& remov
 }
 
 /// Strongly connected components, each after those it leads to (Tarjan 1972).
-Termination::Components Termination::components(const std::vector<u32>& members,
-                                                const Removed& removed) const {
-    std::vector<u32> local(nodes_.size(), kNone);
+Termination::Components Termination::components(Members members, const Removed& removed) const {
+    PoolVector<u32> local(nodes_.size(), kNone);
     for (u32 i = 0; i < members.size(); ++i)
         local[members[i]] = i;
     struct Visit {
@@ -109,21 +114,28 @@ Termination::Components Termination::components(const std::vector<u32>& members,
         u32 way = 0;
     };
     const auto count = static_cast<u32>(members.size());
-    std::vector<u32> index(count, kNone);
-    std::vector<u32> low(count, 0);
-    std::vector<char> on_stack(count, 0);
-    std::vector<u32> stack;
-    std::vector<Visit> visits;
+    struct Mark {
+        u32 index = kNone;
+        u32 low = 0;
+        bool on_stack = false;
+    };
+    PoolVector<Mark> marks(count);
+    PoolVector<u32> stack;
+    PoolVector<Visit> visits;
+    stack.reserve(count);
+    visits.reserve(count);
     Components found;
+    found.members.reserve(count);
+    found.ends.reserve(count);
     u32 next = 0;
     const auto enter = [&](u32 node) {
-        index[node] = low[node] = next++;
+        marks[node] = {next, next, true};
+        ++next;
         stack.push_back(node);
-        on_stack[node] = 1;
         visits.push_back({node});
     };
     for (u32 root = 0; root < count; ++root) {
-        if (index[root] == kNone)
+        if (marks[root].index == kNone)
             enter(root);
         while (!visits.empty()) {
             const u32 now = visits.back().node;
@@ -133,74 +145,79 @@ Termination::Components Termination::components(const std::vector<u32>& members,
                 const u32 to = local[node.ways[way].to];
                 if (to == kNone || removed[first_way_[members[now]] + way] != 0)
                     continue;
-                if (index[to] == kNone)
+                if (marks[to].index == kNone)
                     enter(to);
-                else if (on_stack[to] != 0)
-                    low[now] = std::min(low[now], index[to]);
+                else if (marks[to].on_stack)
+                    marks[now].low = std::min(marks[now].low, marks[to].index);
                 continue;
             }
             visits.pop_back();
-            if (!visits.empty())
-                low[visits.back().node] = std::min(low[visits.back().node], low[now]);
-            if (low[now] != index[now])
+            if (!visits.empty()) {
+                u32& low = marks[visits.back().node].low;
+                low = std::min(low, marks[now].low);
+            }
+            if (marks[now].low != marks[now].index)
                 continue;
-            std::vector<u32>& component = found.emplace_back();
             for (u32 member = kNone; member != now;) {
                 member = stack.back();
                 stack.pop_back();
-                on_stack[member] = 0;
-                component.push_back(members[member]);
+                marks[member].on_stack = false;
+                found.members.push_back(members[member]);
             }
+            found.ends.push_back(static_cast<u32>(found.members.size()));
         }
     }
     return found;
 }
 
-std::vector<u32> Termination::in_plain_cycles() const {
-    first_way_ = first_ways();
-    std::vector<u32> all(nodes_.size());
-    for (u32 i = 0; i < all.size(); ++i)
-        all[i] = i;
-    Removed removed(first_way_.back(), 0);
-    const auto cyclic = [&](const std::vector<u32>& component) {
-        bool any = component.size() > 1;
-        if (!any)
-            each_way(component, removed, [&](u32, const Way&, u32) { any = true; });
-        return any;
-    };
-    Components whole = components(all, removed);
-    std::erase_if(whole, [&](const auto& component) { return !cyclic(component); });
-    if (whole.empty())
-        return {};
-    for (u32 id = 0; id < nodes_.size(); ++id)
-        for (u32 way = 0; way < nodes_[id].ways.size(); ++way)
-            removed[first_way_[id] + way] = nodes_[id].ways[way].contract != Contract::None ? 1 : 0;
-    std::vector<u32> needed;
-    for (const std::vector<u32>& component : whole)
-        if (std::ranges::any_of(components(component, removed), cyclic))
-            needed.insert(needed.end(), component.begin(), component.end());
+bool Termination::goes_round(Members component, const Removed& removed) const {
+    if (component.size() > 1)
+        return true;
+    const u32 only = component.front();
+    for (u32 way = 0; way < nodes_[only].ways.size(); ++way)
+        if (nodes_[only].ways[way].to == only && removed[first_way_[only] + way] == 0)
+            return true;
+    return false;
+}
+
+PoolVector<u32> Termination::in_plain_cycles() const {
+    prepare();
+    PoolVector<u32> needed;
+    Removed removed; // Those of contracts.
+    removed.reserve(first_way_.back());
+    for (const Node& node : nodes_)
+        for (const Way& way : node.ways)
+            removed.push_back(way.contract != Contract::None ? 1 : 0);
+    for (std::size_t i = 0; i < whole_.ends.size(); ++i) {
+        const Members component = whole_[i];
+        if (!goes_round(component, removed))
+            continue;
+        const Components inner = components(component, removed);
+        for (std::size_t k = 0; k < inner.ends.size(); ++k)
+            if (goes_round(inner[k], removed)) {
+                needed.insert(needed.end(), component.begin(), component.end());
+                break;
+            }
+    }
     return needed;
 }
 
 std::optional<u64> Termination::worst_case(const std::map<u32, u64>& functions) const {
-    first_way_ = first_ways();
+    prepare();
     functions_ = &functions;
-    std::vector<u32> all(nodes_.size());
-    for (u32 i = 0; i < all.size(); ++i)
-        all[i] = i;
     Removed removed(first_way_.back(), 0);
-    return cost(all, removed);
+    return cost(whole_, removed);
 }
 
-/// Of the longest way within `members` by ways that are not removed.
-std::optional<u64> Termination::cost(const std::vector<u32>& members, Removed& removed) const {
-    std::vector<u64> longest(nodes_.size(), 0);
-    std::vector<u32> part(nodes_.size(), kNone);
-    for (const u32 id : members)
+/// Of the longest way within these components by ways that are not removed.
+std::optional<u64> Termination::cost(const Components& parts, Removed& removed) const {
+    PoolVector<u64> longest(nodes_.size(), 0);
+    PoolVector<u32> part(nodes_.size(), kNone);
+    for (const u32 id : parts.members)
         part[id] = kNone - 1;
     u64 result = 0;
-    u32 number = 0;
-    for (const std::vector<u32>& component : components(members, removed)) {
+    for (u32 number = 0; number < parts.ends.size(); ++number) {
+        const Members component = parts[number];
         for (const u32 id : component)
             part[id] = number;
         u64 behind = 0;
@@ -230,12 +247,11 @@ std::optional<u64> Termination::cost(const std::vector<u32>& members, Removed& r
         for (const u32 id : component)
             longest[id] = plus(own, behind);
         result = std::max(result, plus(own, behind));
-        ++number;
     }
     return result;
 }
 
-std::optional<u64> Termination::cycle(const std::vector<u32>& members, Removed& removed) const {
+std::optional<u64> Termination::cycle(Members members, Removed& removed) const {
     if (const auto all = by_contract(members, removed))
         return all;
     if (const auto all = by_counter(members, removed))
@@ -244,11 +260,11 @@ std::optional<u64> Termination::cycle(const std::vector<u32>& members, Removed& 
     return std::nullopt;
 }
 
-std::optional<u64> Termination::rounds(const std::vector<u32>& members, Removed& removed,
-                                       const std::vector<u32>& taken, u64 most) const {
+std::optional<u64> Termination::rounds(Members members, Removed& removed,
+                                       const PoolVector<u32>& taken, u64 most) const {
     for (const u32 way : taken)
         removed[way] = 1;
-    const auto round = cost(members, removed);
+    const auto round = cost(components(members, removed), removed);
     for (const u32 way : taken)
         removed[way] = 0;
     if (!round)
@@ -256,9 +272,8 @@ std::optional<u64> Termination::rounds(const std::vector<u32>& members, Removed&
     return times(*round, plus(most, 1));
 }
 
-std::optional<u64> Termination::by_contract(const std::vector<u32>& members,
-                                            Removed& removed) const {
-    std::vector<Session> sessions;
+std::optional<u64> Termination::by_contract(Members members, Removed& removed) const {
+    PoolVector<Session> sessions;
     const auto session_of = [this](const Way& way) {
         return Session{nodes_[way.to].point, way.contract, way.iterator};
     };
@@ -277,7 +292,7 @@ std::optional<u64> Termination::by_contract(const std::vector<u32>& members,
         for (const u32 id : members)
             if (nodes_[id].point == session.point)
                 frames = nodes_[id].frames;
-        std::vector<u32> taken;
+        PoolVector<u32> taken;
         each_way(members, removed, [&](u32, const Way& way, u32 id) {
             const bool goes_on = way.contract != Contract::None && session_of(way) == session;
             if (goes_on)
@@ -305,23 +320,23 @@ std::optional<u64> Termination::by_contract(const std::vector<u32>& members,
 }
 
 struct Termination::Counter {
-    std::vector<u32> taken; ///< the ways that change it
-    u64 rounds = 0;         ///< how often they can be taken
+    PoolVector<u32> taken; ///< the ways that change it
+    u64 rounds = 0;        ///< how often they can be taken
 };
 
 /// The number that is at `start` in the first member, followed through all ways.
-std::optional<Termination::Counter>
-Termination::counter(const std::vector<u32>& members, const Removed& removed, Place start) const {
-    std::vector<Place> place(nodes_.size(), kNone);
+std::optional<Termination::Counter> Termination::counter(Members members, const Removed& removed,
+                                                         Place start) const {
+    PoolVector<Place> place(nodes_.size(), kNone);
     place[members.front()] = start;
-    std::vector<char> inside(nodes_.size(), 0);
+    PoolVector<char> inside(nodes_.size(), 0);
     for (const u32 id : members)
         inside[id] = 1;
     Counter made;
     bool up = false;
     bool down = false;
     u64 least = kFar;
-    std::vector<u32> work{members.front()};
+    PoolVector<u32> work{members.front()};
     std::optional<Fact> all;
     while (!work.empty()) {
         const u32 id = work.back();
@@ -369,8 +384,7 @@ Termination::counter(const std::vector<u32>& members, const Removed& removed, Pl
     return made;
 }
 
-std::optional<u64> Termination::by_counter(const std::vector<u32>& members,
-                                           Removed& removed) const {
+std::optional<u64> Termination::by_counter(Members members, Removed& removed) const {
     for (const auto& [start, value] : nodes_[members.front()].values)
         if (const auto found = counter(members, removed, start))
             if (const auto all = rounds(members, removed, found->taken, found->rounds))

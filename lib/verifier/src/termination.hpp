@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "walker.hpp"
@@ -44,15 +45,15 @@ public:
         u64 started = 0;  ///< iterators that are started on the way: Arrival::started
         u64 iterator = 0; ///< the one that goes on
         u32 lowest = 0;   ///< least number of frames on the way
-        std::vector<Link> links;
+        PoolVector<Link> links;
     };
     struct Node {
         Point point;
         u32 frames = 0;
-        u64 cost = 0;             ///< most instructions of a way from here
-        std::vector<u32> callees; ///< global functions that are called on the ways from here
-        std::vector<Way> ways;
-        std::vector<std::pair<Place, Fact>> values; ///< of places that links name
+        u64 cost = 0;            ///< most instructions of a way from here
+        PoolVector<u32> callees; ///< global functions that are called on the ways from here
+        PoolVector<Way> ways;
+        PoolVector<std::pair<Place, Fact>> values; ///< of places that links name
     };
 
     static constexpr u64 kUnbounded = std::numeric_limits<u64>::max();
@@ -62,14 +63,14 @@ public:
         return static_cast<u32>(nodes_.size() - 1);
     }
     /// Global functions that are called, by first slot.
-    [[nodiscard]] std::vector<u32> callees() const;
+    [[nodiscard]] PoolVector<u32> callees() const;
     [[nodiscard]] Node& operator[](u32 node) { return nodes_[node]; }
 
     /// Nodes whose links and values are needed: those of components with cycles of no contract.
-    [[nodiscard]] std::vector<u32> in_plain_cycles() const;
+    [[nodiscard]] PoolVector<u32> in_plain_cycles() const;
     /// The links of a way from a state to another, and the values of the places there.
-    static std::vector<Link> links(const State& from, const State& to);
-    static std::vector<std::pair<Place, Fact>> values(const State& state);
+    static PoolVector<Link> links(const State& from, const State& to);
+    static PoolVector<std::pair<Place, Fact>> values(const State& state);
 
     /// The most instructions that can run from any state, with what each global function takes;
     /// saturates. Nothing: it may go on for ever.
@@ -79,28 +80,40 @@ public:
 
 private:
     /// Ways that are not looked at.
-    using Removed = std::vector<char>;
-    using Components = std::vector<std::vector<u32>>;
+    using Removed = PoolVector<char>;
+    /// One behind the other, each after those it leads to.
+    struct Components {
+        PoolVector<u32> members;
+        PoolVector<u32> ends; ///< of each, in members
+        [[nodiscard]] std::span<const u32> operator[](std::size_t i) const {
+            const u32 begin = i == 0 ? 0 : ends[i - 1];
+            return {members.data() + begin, ends[i] - begin};
+        }
+    };
 
-    [[nodiscard]] std::vector<u32> first_ways() const;
-    [[nodiscard]] Components components(const std::vector<u32>& members,
-                                        const Removed& removed) const;
-    std::optional<u64> cost(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> cycle(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> by_contract(const std::vector<u32>& members, Removed& removed) const;
-    std::optional<u64> by_counter(const std::vector<u32>& members, Removed& removed) const;
+    using Members = std::span<const u32>;
+
+    /// Finds what all questions begin with, once all nodes are there.
+    void prepare() const;
+    [[nodiscard]] Components components(Members members, const Removed& removed) const;
+    [[nodiscard]] bool goes_round(Members component, const Removed& removed) const;
+    std::optional<u64> cost(const Components& parts, Removed& removed) const;
+    std::optional<u64> cycle(Members members, Removed& removed) const;
+    std::optional<u64> by_contract(Members members, Removed& removed) const;
+    std::optional<u64> by_counter(Members members, Removed& removed) const;
     struct Counter;
-    [[nodiscard]] std::optional<Counter> counter(const std::vector<u32>& members,
-                                                 const Removed& removed, Place start) const;
+    [[nodiscard]] std::optional<Counter> counter(Members members, const Removed& removed,
+                                                 Place start) const;
     /// The rest when some ways are out, as often as they can be taken and once more.
-    std::optional<u64> rounds(const std::vector<u32>& members, Removed& removed,
-                              const std::vector<u32>& taken, u64 times) const;
-    void each_way(const std::vector<u32>& members, const Removed& removed,
+    std::optional<u64> rounds(Members members, Removed& removed, const PoolVector<u32>& taken,
+                              u64 times) const;
+    void each_way(Members members, const Removed& removed,
                   const std::function<void(u32 from, const Way&, u32 id)>& visit) const;
 
-    std::vector<Node> nodes_;
+    PoolVector<Node> nodes_;
     mutable u32 culprit_ = 0;
-    mutable std::vector<u32> first_way_; ///< of each node, in Removed
+    mutable PoolVector<u32> first_way_; ///< of each node, in Removed
+    mutable Components whole_;          ///< of all nodes by all ways
     mutable const std::map<u32, u64>* functions_ = nullptr;
 };
 

@@ -404,7 +404,7 @@ private:
     /// Where a state stands in an order in which every point comes after those that lead to it:
     /// for each frame, outermost first, the loops around its place, each with the round it is in,
     /// then the block and the slot.
-    using Place = std::vector<u32>;
+    using Place = PoolVector<u32>;
 
     /// The place of `state` at `pc`, which was reached from a place by a walk.
     [[nodiscard]] Place place(const State& state, u32 pc, const Place& from) const {
@@ -472,8 +472,7 @@ private:
     struct Group {
         Point point;
         Place place;
-        std::vector<u32> waiting;
-        std::vector<u32> all;
+        PoolVector<u32> waiting;
     };
 
     /// The round of the innermost loop does not tell states behind a contract apart.
@@ -552,8 +551,10 @@ private:
         const bool proved =
             joined(summary.input()) && checker.confirm(summary, report_.statistics.checked, ends);
         summary.proof = std::move(kept_);
-        if (proved)
+        if (proved) {
             ends_[summary.key()] = std::move(ends);
+            ++report_.statistics.summaries;
+        }
         count(summary.proof);
         limit_ = limit;
         report_.findings = findings;
@@ -575,11 +576,11 @@ private:
         const Point point = point_of(*arrival.state, arrival.pc);
         Place here = place(*arrival.state, arrival.pc, from);
         Place key = sorted(here);
-        std::vector<Kept>& states = kept_[point];
+        PoolVector<Kept>& states = kept_[point];
         const bool bounded = arrival.by_contract ||
                              (arrival.pc != kReturned && walker_.stepper().calls_back(arrival.pc));
         const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
-        std::vector<u32>* all = nullptr;
+        PoolVector<u32>* all = nullptr;
         if (widen_loops_)
             if (const auto found = covering_of(states, form, *arrival.state))
                 return states[*found].id;
@@ -629,14 +630,14 @@ private:
                walker_.flow().blocks[block].begin == pc;
     }
 
-    std::optional<u32> covering_of(const std::vector<Kept>& states, u64 form, const State& state) {
+    std::optional<u32> covering_of(const PoolVector<Kept>& states, u64 form, const State& state) {
         for (std::size_t i = states.size(); i-- > 0;)
             if (states[i].shape == form && within(state, *states[i].state, walker_.symbols()))
                 return static_cast<u32>(i);
         return std::nullopt;
     }
 
-    std::optional<u32> covering_of(const std::vector<u32>& all, const std::vector<Kept>& states,
+    std::optional<u32> covering_of(const PoolVector<u32>& all, const PoolVector<Kept>& states,
                                    u64 form, const State& state) {
         for (const u32 index : all)
             if (states[index].shape == form &&
@@ -646,7 +647,7 @@ private:
     }
 
     /// Makes a state hold the last one of its shape as well, and more if there were many.
-    void widen_by(const std::vector<u32>& all, const std::vector<Kept>& states, u64 form,
+    void widen_by(const PoolVector<u32>& all, const PoolVector<Kept>& states, u64 form,
                   StateRef& state) {
         std::size_t count = 0;
         const State* last = nullptr;
@@ -674,7 +675,7 @@ private:
             return false;
         if (widen_loops_)
             return false; // It would have been covered.
-        const std::vector<Kept>& states = kept_[point];
+        const PoolVector<Kept>& states = kept_[point];
         const Kept& now = states[index];
         const std::size_t end = index > 4 ? index - 4 : 0;
         for (std::size_t i = index; i-- > end;)
@@ -691,7 +692,7 @@ private:
         Arrived arrival;
         u32 from = kNoState; ///< the checker's number of the state that it comes from
         u32 slot = 0;        ///< which of its ways
-        std::vector<Kept>* close = nullptr;
+        PoolVector<Kept>* close = nullptr;
         u32 index = 0; ///< of the state to close
         u32 way = 0;   ///< where findings are recorded: the way to the state it comes from
     };
@@ -729,7 +730,7 @@ private:
             }
             const u32 pc = now.arrival.pc;
             // The elements of a std::map stay where they are.
-            std::vector<Kept>& states = kept_[point_of(*now.arrival.state, pc)];
+            PoolVector<Kept>& states = kept_[point_of(*now.arrival.state, pc)];
             const u64 form = shape(*now.arrival.state);
             const auto target = [&](std::size_t index) {
                 if (now.from != kNoState)
@@ -788,7 +789,7 @@ private:
     static constexpr u32 kNoState = 0xffffffff;
 
     /// The index of a state that is done and holds this one, or kNone; nothing after a finding.
-    std::optional<std::size_t> covering(const std::vector<Kept>& states, u64 form,
+    std::optional<std::size_t> covering(const PoolVector<Kept>& states, u64 form,
                                         const Arrived& arrival, u32 pc) {
         const std::size_t end = states.size() > kLookBack ? states.size() - kLookBack : 0;
         for (std::size_t i = states.size(); i-- > end;) {
@@ -813,8 +814,8 @@ private:
     }
 
     /// Widens by the states of the same shape that the path went through.
-    void widen_open(const std::vector<Kept>& states, u64 form, StateRef& state) {
-        std::vector<u32> open;
+    void widen_open(const PoolVector<Kept>& states, u64 form, StateRef& state) {
+        PoolVector<u32> open;
         for (u32 i = 0; i < states.size(); ++i)
             if (!states[i].done)
                 open.push_back(i);
@@ -843,8 +844,8 @@ private:
     bool exact_ = false;       ///< rounds that contracts bound are told apart, too
     std::uint64_t limit_ = 0;
     std::uint64_t states_ = 0;
-    std::map<Place, Group> queue_;
-    std::map<Place, std::vector<u32>> contracts_;
+    PoolMap<Place, Group> queue_;
+    PoolMap<Place, PoolVector<u32>> contracts_;
     Proof kept_;
     std::optional<FactCollector> facts_;   ///< if they were asked for, of what is proved so far
     std::optional<FactCollector> attempt_; ///< and of what is being proved

@@ -41,7 +41,7 @@ bool Walker::is_meeting(u32 pc) const {
     if (block.begin != pc)
         return true; // Behind a call, or at a call that stops.
     const bool entry = flow_.functions[block.function].begin == pc;
-    return block.predecessors.size() + (entry ? 1 : 0) > 1 || stops(pc);
+    return block.predecessors + (entry ? 1 : 0) > 1 || stops(pc);
 }
 
 /// Forgets registers that nobody reads.
@@ -204,17 +204,15 @@ void poison_like(State& state, const Val& val) {
     const bool own = val.region == Region::Stack || val.region == Region::Context;
     if (val.kind != Kind::Pointer || own)
         return;
-    const auto change = [wrong = val](Val& other) {
-        if (other.kind == Kind::Pointer && other.region == wrong.region && other.aux == wrong.aux &&
-            other.instance == wrong.instance && other.sym == wrong.sym)
-            other = kPoison;
+    const auto alike = [wrong = val](const Val& other) {
+        return other.kind == Kind::Pointer && other.region == wrong.region &&
+               other.aux == wrong.aux && other.instance == wrong.instance && other.sym == wrong.sym;
     };
     for (Frame& frame : state.frames) {
         for (Val& other : frame.regs)
-            change(other);
-        for (std::size_t i = 0; i < frame.stack.size(); ++i)
-            if (frame.stack[i].size == 8)
-                change(frame.stack.change(i).val);
+            if (alike(other))
+                other = kPoison;
+        frame.stack.change_pointers(alike, [](Val& other) { other = kPoison; });
     }
 }
 

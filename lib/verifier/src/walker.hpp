@@ -86,7 +86,7 @@ public:
     /// Of the last walk: most instructions of a way, and the global functions (their first slots)
     /// and summaries (their keys) that calls went by.
     [[nodiscard]] u32 most_steps() const { return most_steps_; }
-    [[nodiscard]] const std::vector<u32>& callees() const { return callees_; }
+    [[nodiscard]] const PoolVector<u32>& callees() const { return callees_; }
     /// One instruction. `goes_on`: control is at the next slot of the block, and the state there is
     /// now.state; otherwise `next` has got all that follows.
     bool one(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
@@ -147,7 +147,7 @@ private:
     const std::vector<char>* stops_ = nullptr;
     std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
-    std::vector<u32> callees_;
+    PoolVector<u32> callees_;
 };
 
 } // namespace skep::verifier

@@ -4,7 +4,11 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <new>
+#include <utility>
+#include <vector>
 
 namespace skep {
 
@@ -82,5 +86,10 @@ struct PoolAllocator {
     }
     friend bool operator==(const PoolAllocator&, const PoolAllocator&) = default;
 };
+
+template <class T>
+using PoolVector = std::vector<T, PoolAllocator<T>>;
+template <class Key, class T>
+using PoolMap = std::map<Key, T, std::less<Key>, PoolAllocator<std::pair<const Key, T>>>;
 
 } // namespace skep

@@ -12,14 +12,22 @@
 
 namespace skep {
 
-/// Where execution may go after one instruction, within its function: none after `exit`, one or two
-/// slots else. A local call continues behind the call. The fall-through comes first.
+/// Where execution may go after one instruction or block, within its function: none after `exit`,
+/// one or two slots or blocks else. A local call continues behind the call. The fall-through comes
+/// first.
 struct Successors {
+    using value_type = std::uint32_t;
+    using const_iterator = const std::uint32_t*;
+
     std::array<std::uint32_t, 2> slots{};
     std::uint32_t count = 0;
 
     [[nodiscard]] const std::uint32_t* begin() const noexcept { return slots.data(); }
     [[nodiscard]] const std::uint32_t* end() const noexcept { return slots.data() + count; }
+    [[nodiscard]] std::size_t size() const noexcept { return count; }
+    [[nodiscard]] bool empty() const noexcept { return count == 0; }
+    /// Requires i < size().
+    std::uint32_t operator[](std::size_t i) const noexcept { return slots[i]; }
 };
 
 /// The successors of the instruction whose first slot is `index`. Requires code that
@@ -30,9 +38,9 @@ struct Successors {
 struct BasicBlock {
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
-    std::uint32_t function = 0;              ///< index in ControlFlow::functions
-    std::vector<std::uint32_t> successors;   ///< block indices; the fall-through comes first
-    std::vector<std::uint32_t> predecessors; ///< block indices, ascending
+    std::uint32_t function = 0;     ///< index in ControlFlow::functions
+    std::uint32_t predecessors = 0; ///< how many blocks lead to it
+    Successors successors;          ///< block indices
 };
 
 /// A function of the program: slots [begin, end), blocks [first_block, first_block + block_count).

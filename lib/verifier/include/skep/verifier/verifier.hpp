@@ -87,7 +87,8 @@ struct Statistics {
     /// Of an accepted program: no run takes more instructions; UINT64_MAX if that is too many to
     /// count. Each round of a loop that a contract bounds is counted as often as that allows.
     std::uint64_t worst_case = 0;
-    bool path_mode = false; ///< joined states did not suffice
+    std::uint64_t summaries = 0; ///< proofs of functions that several calls may go by
+    bool path_mode = false;      ///< joined states did not suffice
 };
 
 struct Report {
