@@ -346,7 +346,13 @@ private:
         const auto body = body_ == Number ? Leaf : static_cast<Body>(random_.below(kBodies - 1));
         if (body == Mover && body_ != kBodies)
             return;
-        copy(1, number());
+        const std::uint8_t given = number();
+        if (random_.one_in(2)) // So that something is known of it, but not which number it is.
+            code_.push_back({.opcode = 0x57, .dst = given, .imm = 0xff});
+        copy(1, given);
+        if (random_.one_in(2))
+            code_.push_back(
+                {.opcode = 0x07, .dst = 1, .imm = static_cast<std::int32_t>(random_.below(4))});
         copy(kScratch, number());
         if (body == Mover)
             load(isa::kDw, 3, 10, -16);
@@ -363,9 +369,13 @@ private:
             access(size(), kOther, static_cast<std::int16_t>(8 * random_.below(4)));
             land(null);
             move(0, constant());
-        } else if (body == Mover && !random_.one_in(8)) {
+        } else if (body == Mover && !random_.one_in(6)) {
             load(isa::kDw, kOther, 10, -16);
             find_packet(kOther);
+        } else if (body == Mover) { // If it did not move, this may be well.
+            packet_access();
+        } else if (random_.one_in(2)) {
+            copy(9, 0);
         }
     }
 
@@ -395,7 +405,10 @@ private:
         fill_stack();
         for (std::uint32_t i = 2 + random_.below(8); i > 0; --i)
             step(1);
-        code_.push_back({.opcode = 0xbf, .dst = 0, .src = number()});
+        // What it got is what the caller has, too.
+        copy(0, random_.one_in(2) ? std::uint8_t{8} : number());
+        if (random_.one_in(2))
+            code_.push_back({.opcode = 0x07, .dst = 0, .imm = constant()});
         code_.push_back({.opcode = isa::kExit});
     }
     void give_pointer() {

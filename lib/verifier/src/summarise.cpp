@@ -69,12 +69,14 @@ bool usable(const Summary& summary) {
 } // namespace
 
 Summariser::Summariser(Walker& walker, const domain::Widening& widening, std::uint64_t least)
-    : walker_(walker), widening_(widening), calls_(walker.program().insns.size(), 0) {
+    : walker_(walker), widening_(widening), calls_(walker.program().insns.size(), 0),
+      at_once_(least == 0) {
     const ControlFlow& flow = walker.flow();
     for (u32 f = 0; f < flow.functions.size(); ++f) {
         const auto calls = [f](const FunctionUse& use) { return use.callee == f && !use.address; };
         const auto sites = static_cast<std::uint64_t>(std::ranges::count_if(flow.uses, calls));
-        if (sites < 2 || walker.stepper().contract_of(flow.functions[f].begin) != nullptr ||
+        if (sites < (at_once_ ? 1 : 2) ||
+            walker.stepper().contract_of(flow.functions[f].begin) != nullptr ||
             sites * size_of(flow, f) < least)
             continue;
         any_ = true;
@@ -100,16 +102,19 @@ const Summary* Summariser::choose(const State& state, u32 pc, const Prove& prove
     for (std::size_t i = function.summaries.size(); i-- > 0;)
         if (within(*input, function.summaries[i]->input(), walker_.symbols()))
             return function.summaries[i];
-    if (is_last(function, pc) || function.failures >= kMostFailures ||
-        function.summaries.size() >= kMostSummaries)
+    const bool last = is_last(function, pc);
+    if (function.failures >= kMostFailures || function.summaries.size() >= kMostSummaries)
         return nullptr;
     const u64 form = shape(*input);
     const auto seen = std::ranges::find(function.seen, form, shape);
     if (seen == function.seen.end()) {
         if (function.seen.size() < kMostSeen)
             function.seen.push_back(*input);
-        return nullptr;
+        const bool made = at_once_ && attempt(function, *input, state, pc, prove);
+        return made ? function.summaries.back() : nullptr;
     }
+    if (last && !at_once_)
+        return nullptr;
     State open = join(*seen, *input, walker_.symbols(), &widening_);
     if (attempt(function, open, state, pc, prove)) {
         *seen = std::move(open);

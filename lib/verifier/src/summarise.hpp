@@ -53,6 +53,7 @@ private:
     std::vector<char> calls_;
     std::map<u32, std::size_t> sites_; ///< places that call, by first slot
     bool any_ = false;
+    bool at_once_ = false;              ///< without a call that is walked into
     std::map<u32, Function> functions_; ///< by first slot
     std::deque<Summary> summaries_;     ///< proofs refer to them
 };

@@ -76,7 +76,7 @@ struct Options {
     bool explain = false;
     bool facts = false; ///< for Report::facts
     /// Functions that several places call are proved once for many calls if they have as many
-    /// instructions, with those they call, times the places. Tests want less.
+    /// instructions, with those they call, times the places. 0: at their first call; for tests.
     std::uint64_t least_summary = 400;
 };
 
