@@ -94,6 +94,7 @@ public:
         const auto found = stack_used_.find(function);
         return found == stack_used_.end() ? 0 : found->second;
     }
+    void forget_stacks() { stack_used_.clear(); }
     /// Sets the finding; false.
     bool fail(u32 pc, const char* code, std::string message);
     [[nodiscard]] const Finding& finding() const { return finding_; }

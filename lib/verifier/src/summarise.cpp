@@ -18,24 +18,29 @@ constexpr std::size_t kMostSeen = 4;
 /// A summary with more exits tells callers apart from little else.
 constexpr std::size_t kMostExits = 12;
 
-/// Instructions of a function and of those it calls.
-std::uint64_t size_of(const ControlFlow& flow, u32 function) {
-    std::vector<char> seen(flow.functions.size(), 0);
-    std::vector<u32> work{function};
-    seen[function] = 1;
-    std::uint64_t size = 0;
-    while (!work.empty()) {
-        const u32 now = work.back();
-        work.pop_back();
-        size += flow.functions[now].end - flow.functions[now].begin;
-        for (const FunctionUse& use : flow.uses)
-            if (use.caller == now && seen[use.callee] == 0) {
-                seen[use.callee] = 1;
-                work.push_back(use.callee);
-            }
+/// Instructions of each function with those that it calls, as often as it names them.
+class Sizes {
+public:
+    explicit Sizes(const ControlFlow& flow)
+        : flow_(flow), known_(flow.functions.size(), kUnknown) {}
+
+    std::uint64_t of(u32 function) {
+        if (known_[function] != kUnknown)
+            return known_[function];
+        known_[function] = 0; // Of a function that calls itself, which is refused elsewhere.
+        std::uint64_t size = flow_.functions[function].end - flow_.functions[function].begin;
+        for (const FunctionUse& use : flow_.uses)
+            if (use.caller == function)
+                size = std::min(size + of(use.callee), kMost);
+        return known_[function] = size;
     }
-    return size;
-}
+
+private:
+    static constexpr std::uint64_t kUnknown = UINT64_MAX;
+    static constexpr std::uint64_t kMost = 1U << 30;
+    const ControlFlow& flow_;
+    std::vector<std::uint64_t> known_;
+};
 
 /// The caller goes on with a number or a pointer that it passed.
 bool keeps(const State& caller, const Val& passed) {
@@ -69,17 +74,20 @@ bool usable(const Summary& summary) {
 } // namespace
 
 Summariser::Summariser(Walker& walker, const domain::Widening& widening, std::uint64_t least)
-    : walker_(walker), widening_(widening), calls_(walker.program().insns.size(), 0),
-      at_once_(least == 0) {
+    : walker_(walker), widening_(widening), at_once_(least == 0) {
     const ControlFlow& flow = walker.flow();
+    if (flow.functions.size() == 1)
+        return;
+    Sizes sizes(flow);
     for (u32 f = 0; f < flow.functions.size(); ++f) {
         const auto calls = [f](const FunctionUse& use) { return use.callee == f && !use.address; };
         const auto sites = static_cast<std::uint64_t>(std::ranges::count_if(flow.uses, calls));
         if (sites < (at_once_ ? 1 : 2) ||
             walker.stepper().contract_of(flow.functions[f].begin) != nullptr ||
-            sites * size_of(flow, f) < least)
+            sites * sizes.of(f) < least)
             continue;
         any_ = true;
+        calls_.resize(walker.program().insns.size(), 0);
         sites_[flow.functions[f].begin] = sites;
         for (const FunctionUse& use : flow.uses)
             if (calls(use))
@@ -89,6 +97,7 @@ Summariser::Summariser(Walker& walker, const domain::Widening& widening, std::ui
 
 void Summariser::begin() {
     functions_.clear();
+    made_ = 0;
 }
 
 const Summary* Summariser::choose(const State& state, u32 pc, const Prove& prove) {
@@ -102,34 +111,36 @@ const Summary* Summariser::choose(const State& state, u32 pc, const Prove& prove
     for (std::size_t i = function.summaries.size(); i-- > 0;)
         if (within(*input, function.summaries[i]->input(), walker_.symbols()))
             return function.summaries[i];
-    const bool last = is_last(function, pc);
+    const bool more = expects_more(function, pc);
     if (function.failures >= kMostFailures || function.summaries.size() >= kMostSummaries)
         return nullptr;
     const u64 form = shape(*input);
-    const auto seen = std::ranges::find(function.seen, form, shape);
-    if (seen == function.seen.end()) {
+    // A callback may call the function in turn: then there are more when attempt() is done.
+    const auto found = std::ranges::find(function.seen, form, shape);
+    if (found == function.seen.end()) {
         if (function.seen.size() < kMostSeen)
             function.seen.push_back(*input);
         const bool made = at_once_ && attempt(function, *input, state, pc, prove);
         return made ? function.summaries.back() : nullptr;
     }
-    if (last && !at_once_)
+    if (!more && !at_once_)
         return nullptr;
-    State open = join(*seen, *input, walker_.symbols(), &widening_);
+    State& seen = *found;
+    State open = join(seen, *input, walker_.symbols(), &widening_);
     if (attempt(function, open, state, pc, prove)) {
-        *seen = std::move(open);
+        seen = std::move(open);
         return function.summaries.back();
     }
-    *seen = join(*seen, *input, walker_.symbols());
-    return attempt(function, *seen, state, pc, prove) ? function.summaries.back() : nullptr;
+    seen = join(seen, *input, walker_.symbols());
+    return attempt(function, seen, state, pc, prove) ? function.summaries.back() : nullptr;
 }
 
-bool Summariser::is_last(Function& function, u32 pc) const {
+bool Summariser::expects_more(Function& function, u32 pc) const {
     if (std::ranges::find(function.sites, pc) == function.sites.end())
         function.sites.push_back(pc);
     const auto begin = static_cast<u32>(isa::target_of(walker_.program().insns[pc], pc));
     ++function.calls;
-    return function.sites.size() == sites_.at(begin) && function.calls <= function.sites.size();
+    return function.sites.size() < sites_.at(begin) || function.calls > function.sites.size();
 }
 
 bool Summariser::attempt(Function& function, State input, const State& caller, u32 pc,
@@ -143,6 +154,7 @@ bool Summariser::attempt(Function& function, State input, const State& caller, u
                                             std::move(input));
     if (prove(made) && usable(made)) {
         function.summaries.push_back(&made);
+        ++made_;
         return true;
     }
     ++function.failures;

@@ -55,10 +55,13 @@ public:
 
     Report run() {
         if (structure()) {
-            const bool main = prove(walker_.stepper().initial(), 0);
-            const bool functions = global_functions();
-            const bool timers = timer_callbacks();
-            if (main && functions && timers && stacks(0, 0, 1)) {
+            bool proved = everything();
+            // What serves several calls may need more stack than each of them.
+            if (!proved && tried_summaries_ && all_proved_) {
+                start_over();
+                proved = everything();
+            }
+            if (proved) {
                 report_.outcome = Outcome::Accepted;
                 report_.statistics.worst_case = worst_case(0);
                 if (facts_)
@@ -79,6 +82,26 @@ public:
     }
 
 private:
+    bool everything() {
+        const bool main = prove(walker_.stepper().initial(), 0);
+        const bool functions = global_functions();
+        const bool timers = timer_callbacks();
+        all_proved_ = main && functions && timers;
+        return all_proved_ && stacks(0, 0, 1);
+    }
+
+    /// Without summaries.
+    void start_over() {
+        no_summaries_ = true;
+        report_ = {};
+        rejected_ = false;
+        worst_cases_.clear();
+        ends_.clear();
+        walker_.stepper().forget_stacks();
+        if (facts_)
+            facts_.emplace(walker_);
+    }
+
     /// Everything that runs from one start.
     bool prove(std::optional<State> start, u32 pc) {
         if (!start)
@@ -117,16 +140,23 @@ private:
             walker_.watch(attempt_ ? &*attempt_ : nullptr);
             summariser_.begin();
             walker_.stop_at(summaries_ ? &summariser_.calls() : nullptr);
+            const std::uint64_t states = report_.statistics.states;
             const bool kept = explore();
             walker_.watch(nullptr);
-            return certified(kept);
+            if (!certified(kept)) {
+                report_.statistics.states = states;
+                return false;
+            }
+            report_.statistics.summaries += summariser_.made();
+            return true;
         };
         const auto earlier = std::exchange(report_.findings, {});
         // All loops at once first, by what holds in each round.
         widen_loops_ = order_.has_loops();
         if (widen_loops_)
             limit_ = before + options_.max_visits / 10;
-        summaries_ = summariser_.any();
+        summaries_ = summariser_.any() && !no_summaries_;
+        const bool rejected = rejected_;
         bool proved = attempt([&] { return joined(*start); });
         const auto again = [&](auto explore) {
             if (proved || report_.outcome == Outcome::Unsupported)
@@ -141,6 +171,7 @@ private:
         // A summary says less than a walk.
         if (std::exchange(summaries_, summaries_ && proved) && summariser_.asked() && !proved) {
             report_.outcome = Outcome::Rejected;
+            rejected_ = rejected;
             again([&] { return joined(*start); });
         }
         // What widening gave up may be found round by round.
@@ -533,6 +564,7 @@ private:
         if (depth_ == isa::kMaxCallFrames)
             return false;
         ++depth_;
+        tried_summaries_ = true;
         Checker checker(walker_);
         auto* const outer = std::exchange(checker_, &checker);
         auto queue = std::exchange(queue_, {});
@@ -551,10 +583,8 @@ private:
         const bool proved =
             joined(summary.input()) && checker.confirm(summary, report_.statistics.checked, ends);
         summary.proof = std::move(kept_);
-        if (proved) {
+        if (proved)
             ends_[summary.key()] = std::move(ends);
-            ++report_.statistics.summaries;
-        }
         count(summary.proof);
         limit_ = limit;
         report_.findings = findings;
@@ -832,7 +862,10 @@ private:
     domain::Widening widening_;
     domain::Widening give_up_;
     Summariser summariser_;
-    bool summaries_ = false;  ///< calls may go by them
+    bool summaries_ = false; ///< calls may go by them
+    bool no_summaries_ = false;
+    bool tried_summaries_ = false;
+    bool all_proved_ = false; ///< but for the stack
     u32 depth_ = 0;           ///< proofs of functions that wait for one another
     std::uint64_t begun_ = 0; ///< visits before the attempt
     u32 root_ = 0;
