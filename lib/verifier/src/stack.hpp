@@ -85,6 +85,23 @@ public:
                 each_in(p, visit);
     }
 
+    /// visit(one, other) for each cell where both remember as many bytes, in memory that they do
+    /// not share.
+    template <class Visit>
+    static void each_pair(const Stack& a, const Stack& b, Visit visit) {
+        for (std::size_t p = 0; p < kPieces; ++p) {
+            const Piece* x = a.pieces_[p];
+            const Piece* y = b.pieces_[p];
+            if (x == nullptr || y == nullptr || x == y)
+                continue;
+            for (u32 both = x->known & y->known; both != 0; both &= both - 1) {
+                const auto i = static_cast<std::size_t>(std::countr_zero(both));
+                if (x->sizes[i] == y->sizes[i])
+                    visit(x->values[i], y->values[i]);
+            }
+        }
+    }
+
     // Of those that change: requires cell < size().
 
     void write(std::size_t cell, unsigned bytes) {

@@ -3,7 +3,9 @@
 #include "state.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <map>
+#include <optional>
 
 namespace skep::verifier {
 namespace {
@@ -19,6 +21,9 @@ bool far(i64 distance) {
 /// What a used symbol is made of helps to refine the others that are made of it; what that is made
 /// of in turn seldom does.
 constexpr u32 kLevels = 2;
+
+const Fact kZero = Fact::constant(0);
+const Fact kUnknown;
 
 constexpr int kMaxRefinements = 64; ///< steps of one refinement; more precision is not worth it
 
@@ -69,6 +74,15 @@ Fact backwards(const State& state, const Node& node, const Fact& result) {
         operand.arc = domain::arc_between(result.umin() >> node.imm, result.umax() >> node.imm);
         break;
     }
+    case Op::Multiply: {
+        // Exact where nothing overflowed.
+        const Fact now = domain::moved(state.fact(node.a), static_cast<u64>(node.a_off));
+        if (node.imm == 0 || now.umax() > UINT64_MAX / node.imm)
+            return {};
+        const u64 least = result.umin() / node.imm + (result.umin() % node.imm != 0 ? 1 : 0);
+        operand.arc = domain::arc_between(least, result.umax() / node.imm);
+        break;
+    }
     case Op::Add: {
         const Fact other = domain::moved(state.fact(node.b), static_cast<u64>(node.b_off));
         operand = domain::subtract(result, other);
@@ -100,11 +114,11 @@ bool uses(const Node& node, Sym sym) {
 
 } // namespace
 
-Fact State::fact(Sym sym) const {
+const Fact& State::fact(Sym sym) const {
     if (sym == 0)
-        return Fact::constant(0);
+        return kZero;
     const auto found = position(facts, sym);
-    return found != facts.end() && found->first == sym ? found->second : Fact{};
+    return found != facts.end() && found->first == sym ? found->second : kUnknown;
 }
 
 bool State::knows(Sym sym) const {
@@ -114,10 +128,14 @@ bool State::knows(Sym sym) const {
 
 void State::set_fact(Sym sym, const Fact& fact) {
     const auto found = position(facts, sym);
-    if (found != facts.end() && found->first == sym)
+    if (found != facts.end() && found->first == sym) {
         found->second = fact;
-    else
-        facts.insert(found, {sym, fact});
+    } else {
+        const auto at = found - facts.begin();
+        if (facts.size() == facts.capacity())
+            facts.reserve(facts.size() + 4 + facts.size() / 8); // Many states live long.
+        facts.insert(facts.begin() + at, {sym, fact});
+    }
 }
 
 const PacketBound* State::bound(Region region, Sym sym) const {
@@ -155,6 +173,8 @@ Fact evaluate(const State& state, const Node& node) {
         return domain::shift_left(a, Fact::constant(node.imm), 64);
     case Op::ShiftRight:
         return domain::shift_right(a, Fact::constant(node.imm), 64);
+    case Op::Multiply:
+        return domain::multiply(a, Fact::constant(node.imm));
     case Op::Add:
         return domain::add(a, domain::moved(state.fact(node.b), static_cast<u64>(node.b_off)));
     case Op::Subtract:
@@ -271,6 +291,72 @@ u64 shape(const State& state) {
 
 namespace {
 
+/// A number as a sum of symbols with factors, and a constant (all mod 2^64).
+struct Linear {
+    static constexpr std::size_t kTerms = 4;
+    std::array<std::pair<Sym, u64>, kTerms> terms; ///< by no order; factors are not 0
+    std::size_t count = 0;
+    u64 constant = 0;
+    bool too_long = false;
+
+    [[nodiscard]] bool is_constant() const { return count == 0 && !too_long; }
+
+    /// Adds `factor` times another.
+    void add(const Linear& other, u64 factor) {
+        constant += other.constant * factor;
+        too_long |= other.too_long;
+        for (std::size_t i = 0; i < other.count; ++i)
+            add(other.terms[i].first, other.terms[i].second * factor);
+    }
+    void add(Sym sym, u64 factor) {
+        for (std::size_t i = 0; i < count; ++i)
+            if (terms[i].first == sym) {
+                terms[i].second += factor;
+                if (terms[i].second == 0)
+                    terms[i] = terms[--count];
+                return;
+            }
+        if (factor == 0)
+            return;
+        if (count == kTerms)
+            too_long = true;
+        else
+            terms[count++] = {sym, factor};
+    }
+    /// sym + off, by definitions that are sums and products with constants.
+    static Linear of(const Symbols& symbols, Sym sym, i64 off) {
+        Linear all;
+        all.collect(symbols, sym, static_cast<u64>(off), 1, 4);
+        return all;
+    }
+
+private:
+    void collect(const Symbols& symbols, Sym sym, u64 off, u64 factor, int depth) {
+        constant += off * factor;
+        if (sym == 0)
+            return;
+        const Node& node = symbols[sym];
+        const auto a_off = static_cast<u64>(node.a_off);
+        const auto b_off = static_cast<u64>(node.b_off);
+        if (depth == 0)
+            return add(sym, factor);
+        switch (node.op) {
+        case Op::Multiply:
+            return collect(symbols, node.a, a_off, factor * node.imm, depth - 1);
+        case Op::ShiftLeft:
+            return collect(symbols, node.a, a_off, factor << node.imm, depth - 1);
+        case Op::Add:
+            collect(symbols, node.a, a_off, factor, depth - 1);
+            return collect(symbols, node.b, b_off, factor, depth - 1);
+        case Op::Subtract:
+            collect(symbols, node.a, a_off, factor, depth - 1);
+            return collect(symbols, node.b, b_off, u64{0} - factor, depth - 1);
+        default:
+            return add(sym, factor);
+        }
+    }
+};
+
 /// Where the symbols and instances of one state are found in another.
 class Matching {
 public:
@@ -330,7 +416,7 @@ public:
         for (std::size_t i = 0; i < count_; ++i) {
             const auto [b, a, distance] = bound_[i];
             const Node& node = symbols_[b];
-            if (node.op == Op::Source || harmless(node))
+            if (node.op == Op::Source || harmless(node) || holds(node, a, distance))
                 continue;
             const Node& other = symbols_[a];
             const bool alike = distance == 0 && other.op == node.op && other.width == node.width &&
@@ -362,6 +448,26 @@ private:
     [[nodiscard]] const Bound* find(Sym b) const {
         const u32 index = symbols_.marked(b, kNotBound);
         return index == kNotBound ? nullptr : &bound_[index];
+    }
+
+    /// The definition of b is an equation between what a + distance and its operands stand for.
+    [[nodiscard]] bool holds(const Node& node, Sym a, i64 distance) const {
+        const Bound* of_a = node.a == 0 ? nullptr : find(node.a);
+        if (of_a == nullptr)
+            return false;
+        Linear rest = Linear::of(symbols_, a, distance);
+        const Linear first = Linear::of(symbols_, of_a->a, of_a->distance + node.a_off);
+        switch (node.op) {
+        case Op::Multiply:
+            rest.add(first, u64{0} - node.imm);
+            break;
+        case Op::ShiftLeft:
+            rest.add(first, u64{0} - (u64{1} << node.imm));
+            break;
+        default:
+            return false;
+        }
+        return rest.is_constant() && rest.constant == 0;
     }
 
     /// Of operands that the covering state does not know, the definition tells nothing that could
@@ -438,6 +544,14 @@ namespace {
 
 /// Names for what differs: the same pair of numbers gets the same symbol.
 class Joiner {
+    struct Source {
+        Sym made;
+        Sym x;
+        i64 x_off;
+        Sym y;
+        i64 y_off;
+    };
+
 public:
     Joiner(const State& a, const State& b, State& out, Symbols& symbols,
            const domain::Widening* widening)
@@ -488,16 +602,70 @@ public:
         const auto distance = static_cast<i64>(static_cast<u64>(y_off) - static_cast<u64>(x_off));
         const auto key =
             constants ? std::tuple(x, x_off, y, y_off) : std::tuple(x, i64{0}, y, distance);
+        const i64 rest = constants ? 0 : x_off;
         const auto found = pairs_.find(key);
         if (found != pairs_.end())
-            return {found->second, constants ? 0 : x_off};
-        const Sym made = symbols_.make(definition(x, y, constants || distance != 0));
-        pairs_.emplace(key, made);
-        const Fact of_x = domain::moved(a_.fact(x), constants ? static_cast<u64>(x_off) : 0);
-        const Fact of_y = domain::moved(b_.fact(y), static_cast<u64>(constants ? y_off : distance));
-        out_.set_fact(made, both(of_x, of_y));
-        sources_.push_back({made, x, constants ? x_off : 0, y, constants ? y_off : distance});
-        return {made, constants ? 0 : x_off};
+            return {found->second.first, found->second.second + rest};
+        Source pair{0, x, constants ? x_off : 0, y, constants ? y_off : distance};
+        const Node alike = definition(x, y, constants || distance != 0);
+        const auto [made, more] =
+            alike.op != Op::Source ? std::pair(symbols_.make(alike), i64{0}) : related(pair);
+        pairs_.emplace(key, std::pair(made, more));
+        const bool known = out_.knows(made);
+        pair.made = made;
+        pair.x_off -= more;
+        pair.y_off -= more;
+        sources_.push_back(pair);
+        // Thresholds are those of the number itself.
+        const i64 whole = widening_ == nullptr ? 0 : more + rest;
+        const Fact of_x = domain::moved(a_.fact(x), static_cast<u64>(pair.x_off + whole));
+        const Fact of_y = domain::moved(b_.fact(y), static_cast<u64>(pair.y_off + whole));
+        const Fact fact = domain::moved(both(of_x, of_y), u64{0} - static_cast<u64>(whole));
+        if (known)
+            known_.emplace_back(made, fact);
+        else
+            out_.set_fact(made, fact);
+        return {made, more + rest};
+    }
+
+    /// What differs by steps that go together keeps the relation: the one with the shortest step is
+    /// a number of its own, and others are multiples of it, plus a constant.
+    void relate() {
+        std::vector<std::pair<u64, Source>>& found = steps_;
+        found.clear();
+        const auto look = [&](const Val& x, const Val& y) {
+            if (x.kind != y.kind || x.kind == Kind::Uninit || (x.sym == y.sym && x.off == y.off))
+                return;
+            if (x.kind == Kind::Pointer && (x.region != y.region || class_of(x) != class_of(y)))
+                return;
+            const Source pair{0, x.sym, x.off, y.sym, y.off};
+            if (const u64 size = step(pair); size != 0)
+                found.emplace_back(size, pair);
+        };
+        for (std::size_t f = 0; f < a_.frames.size(); ++f) {
+            for (std::size_t r = 0; r < a_.frames[f].regs.size(); ++r)
+                look(a_.frames[f].regs[r], b_.frames[f].regs[r]);
+            Stack::each_pair(a_.frames[f].stack, b_.frames[f].stack, look);
+        }
+        if (found.size() < 2)
+            return;
+        std::ranges::stable_sort(found, {}, &std::pair<u64, Source>::first);
+        for (const auto& [size, pair] : found)
+            (void)number(pair.x, pair.x_off, pair.y, pair.y_off);
+    }
+
+    /// What is known of one number by what it is made of, once all are there.
+    [[nodiscard]] bool settle() {
+        for (const Sym sym : derived_) {
+            const Fact fact = out_.fact(sym);
+            out_.set_fact(sym, evaluate(out_, symbols_[sym]));
+            if (!refine(out_, symbols_, sym, fact))
+                return false;
+        }
+        for (const auto& [sym, fact] : known_)
+            if (!refine(out_, symbols_, sym, fact))
+                return false;
+        return true;
     }
 
     void bounds() {
@@ -522,13 +690,82 @@ public:
     }
 
 private:
-    struct Source {
+    struct Base {
         Sym made;
-        Sym x;
-        i64 x_off;
-        Sym y;
-        i64 y_off;
+        Linear in_a;
+        Linear in_b;
     };
+
+    /// How far one step is; 0: it is not known.
+    [[nodiscard]] u64 step(const Source& pair) const {
+        const Linear a = Linear::of(symbols_, pair.x, pair.x_off);
+        const Linear b = Linear::of(symbols_, pair.y, pair.y_off);
+        const auto size = [](u64 x) { return std::min(x, u64{0} - x); };
+        if (a.is_constant() && b.is_constant())
+            return size(b.constant - a.constant);
+        const Linear& one = a.is_constant() ? b : a;
+        return one.count == 1 && !one.too_long ? size(one.terms[0].second) : 0;
+    }
+
+    /// A symbol for a pair, and what to add to it: of a base that it is a multiple of, or its own.
+    std::pair<Sym, i64> related(const Source& pair) {
+        const Linear a = Linear::of(symbols_, pair.x, pair.x_off);
+        const Linear b = Linear::of(symbols_, pair.y, pair.y_off);
+        for (const Base& base : bases_) {
+            const auto factor = factor_of(base, a, b);
+            if (!factor)
+                continue;
+            Linear rest = a;
+            rest.add(base.in_a, u64{0} - *factor);
+            Linear same = b;
+            same.add(base.in_b, u64{0} - *factor);
+            if (!rest.is_constant() || !same.is_constant() || rest.constant != same.constant)
+                continue;
+            if (*factor == 1)
+                return {base.made, static_cast<i64>(rest.constant)};
+            const auto more = static_cast<i64>(rest.constant);
+            const auto times = static_cast<i64>(*factor);
+            const bool whole = more % times == 0;
+            const Sym made = symbols_.make({.op = Op::Multiply,
+                                            .a = base.made,
+                                            .a_off = whole ? more / times : 0,
+                                            .imm = *factor});
+            derived_.push_back(made);
+            return {made, whole ? 0 : more};
+        }
+        const Sym made = symbols_.fresh();
+        if (bases_.size() < kMostBases && !a.too_long && !b.too_long)
+            bases_.push_back({made, a, b});
+        return {made, 0};
+    }
+
+    /// By which factor the base may have to be taken.
+    static std::optional<u64> factor_of(const Base& base, const Linear& a, const Linear& b) {
+        u64 whole = 0;
+        u64 part = 0;
+        if (base.in_a.is_constant() && base.in_b.is_constant()) {
+            whole = b.constant - a.constant;
+            part = base.in_b.constant - base.in_a.constant;
+        } else {
+            const Linear& one = base.in_a.is_constant() ? base.in_b : base.in_a;
+            const Linear& other = base.in_a.is_constant() ? b : a;
+            if (one.count != 1 || other.count != 1 || one.terms[0].first != other.terms[0].first)
+                return std::nullopt;
+            whole = other.terms[0].second;
+            part = one.terms[0].second;
+        }
+        const auto divided = [](u64 x, u64 y) -> std::optional<u64> {
+            // Small numbers, counted up or both down: others are no steps.
+            constexpr u64 kMost = 1U << 20;
+            if (static_cast<i64>(y) < 0) {
+                x = u64{0} - x;
+                y = u64{0} - y;
+            }
+            return y != 0 && y <= kMost && x != 0 && x <= kMost && x % y == 0 ? std::optional(x / y)
+                                                                              : std::nullopt;
+        };
+        return divided(whole, part);
+    }
 
     [[nodiscard]] Fact both(const Fact& x, const Fact& y) const {
         const Fact joined = domain::join(x, y);
@@ -567,7 +804,12 @@ private:
     State& out_;
     Symbols& symbols_;
     const domain::Widening* widening_;
-    std::map<std::tuple<Sym, i64, Sym, i64>, Sym> pairs_;
+    static constexpr std::size_t kMostBases = 6;
+    std::map<std::tuple<Sym, i64, Sym, i64>, std::pair<Sym, i64>> pairs_;
+    std::vector<Base> bases_;
+    std::vector<Sym> derived_;
+    std::vector<std::pair<Sym, Fact>> known_; ///< what else is known of symbols
+    std::vector<std::pair<u64, Source>> steps_;
     std::map<std::pair<u32, u32>, u32> instances_;
     std::vector<Source> sources_;
 };
@@ -578,6 +820,7 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
     State out;
     out.frames.resize(a.frames.size());
     Joiner joiner(a, b, out, symbols, widening);
+    joiner.relate();
     for (std::size_t f = 0; f < a.frames.size(); ++f) {
         const Frame& x = a.frames[f];
         const Frame& y = b.frames[f];
@@ -597,6 +840,10 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
         out.held_lock = joiner.instance(a.held_lock - 1, b.held_lock - 1) + 1;
     out.held_map = a.held_map;
     joiner.bounds();
+    // Both states are in it, so that there is no contradiction.
+    const bool consistent = joiner.settle();
+    assert(consistent);
+    (void)consistent;
     forget_unused(out, symbols);
     return out;
 }

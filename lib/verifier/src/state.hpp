@@ -23,7 +23,8 @@ enum class Op : uint8_t {
     ShiftLeft,
     ShiftRight,
     Add,
-    Subtract
+    Subtract,
+    Multiply
 };
 
 struct Node {
@@ -33,7 +34,7 @@ struct Node {
     i64 a_off = 0;
     Sym b = 0; ///< of Add and Subtract
     i64 b_off = 0;
-    u64 imm = 0; ///< mask or shift count
+    u64 imm = 0; ///< mask, shift count or factor
 
     friend bool operator==(const Node&, const Node&) = default;
 };
@@ -103,7 +104,8 @@ struct State {
 
     [[nodiscard]] Frame& frame() { return frames.back(); }
     [[nodiscard]] const Frame& frame() const { return frames.back(); }
-    [[nodiscard]] Fact fact(Sym sym) const;
+    /// What is known of a symbol; valid until a fact changes.
+    [[nodiscard]] const Fact& fact(Sym sym) const;
     void set_fact(Sym sym, const Fact& fact);
     /// There is a fact of this symbol.
     [[nodiscard]] bool knows(Sym sym) const;

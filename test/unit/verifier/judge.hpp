@@ -11,12 +11,12 @@
 
 namespace skep::test {
 
-/// What verify() says of a program whose map 0 is an array of 16-byte values.
+/// What verify() says of a program whose map 0 is an array of values of 16 bytes or as many.
 inline verifier::Report report_of(std::string_view text,
                                   spec::ProgramType type = spec::ProgramType::Xdp,
-                                  verifier::Options options = {}) {
+                                  verifier::Options options = {}, std::uint32_t value_size = 16) {
     spec::MapDef def{
-        .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
+        .kind = spec::MapKind::Array, .key_size = 4, .value_size = value_size, .max_entries = 4};
     def.name = "values";
     const std::array maps{verifier::MapView{.def = &def}};
     options.max_visits = 100'000;

@@ -96,6 +96,49 @@ TEST(loops, what_one_number_says_of_another_ends_when_either_changes) {
               "V103 at 9");
 }
 
+// r6 points into a value of 2,400 bytes, r7 counts.
+verifier::Report fill(const std::string& body, const char* end = "if r7 != 600 goto loop;") {
+    return test::report_of("*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map[id:0]; call 1;"
+                           "if r0 == 0 goto end; r6 = r0; r7 = 0; loop: " +
+                               body + end + "end: r0 = 1; exit",
+                           spec::ProgramType::Xdp, {}, 2400);
+}
+
+void expect_one_round(const verifier::Report& report) {
+    EXPECT_EQ(report.outcome, verifier::Outcome::Accepted)
+        << (report.findings.empty() ? "" : report.findings.front().message);
+    EXPECT_LT(report.statistics.visited, 200U);
+}
+
+TEST(loops, a_pointer_that_moves_in_step_with_a_counter_is_bounded_by_it) {
+    expect_one_round(fill("*(u32 *)(r6 +0) = 1; r6 += 4; r7 += 1;"));
+    expect_one_round(fill("*(u8 *)(r6 +0) = 1; r6 += 1; r7 += 1;", "if r7 < 2400 goto loop;"));
+    expect_one_round(fill("*(u8 *)(r6 +11) = 1; r6 += 12; r7 += 1;", "if r7 < 200 goto loop;"));
+    // The counter is the one with the longer steps.
+    expect_one_round(fill("*(u8 *)(r6 +0) = 1; r6 += 1; r7 += 16;", "if r7 < 38400 goto loop;"));
+    // In some rounds only, but both or neither.
+    expect_one_round(fill("if r7 > 599 goto end; *(u32 *)(r6 +0) = 1; r1 = *(u8 *)(r6 +0);"
+                          "if r1 == 3 goto next; r6 += 4; r7 += 1; next: r1 = *(u32 *)(r10 -4);"
+                          "r1 += 1; *(u32 *)(r10 -4) = r1;",
+                          "if r1 != 7000 goto loop;"));
+}
+
+TEST(loops, what_does_not_move_in_step_is_not_bounded) {
+    const auto code = [](const verifier::Report& report) {
+        return report.findings.empty() ? "accepted" : report.findings.front().code;
+    };
+    EXPECT_EQ(code(fill("*(u32 *)(r6 +0) = 1; r6 += 4; r7 += 1;", "if r7 != 601 goto loop;")),
+              "V102");
+    EXPECT_EQ(code(fill("*(u32 *)(r6 +0) = 1; r6 += 5; r7 += 1;")), "V102");
+    // The pointer moves once more where the counter does not.
+    EXPECT_EQ(code(fill("r1 = *(u8 *)(r6 +0); *(u32 *)(r6 +0) = 1; r6 += 4;"
+                        "if r1 == 3 goto loop; r7 += 1;")),
+              "V102");
+    // The relation of the first rounds ends.
+    EXPECT_EQ(code(fill("*(u32 *)(r6 +0) = 1; r6 += 4; r7 += 1; if r7 < 300 goto loop; r6 += 4;")),
+              "V102");
+}
+
 TEST(loops, callbacks_run_any_number_of_times) {
     const auto loop = [](const char* body) {
         return std::string("*(u64 *)(r10 -8) = 0; r1 = 100; r2 = subprog[+7]; r3 = r10; r3 += -8;"
