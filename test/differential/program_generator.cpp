@@ -24,28 +24,36 @@ public:
 
     std::vector<Insn> make() {
         with_function_ = random_.one_in(3);
-        load(isa::kW, kPacket, 1, 0);
-        load(isa::kW, kScratch, 1, 4);
-        store(isa::kDw, 10, -8, kScratch);
+        with_bodies_ = random_.one_in(2);
         store(isa::kDw, 10, -16, 1);
+        find_packet(1);
         lddw(kMap, isa::kLddwMapValue, 0);
         for (const std::uint8_t reg : kNumbers)
             move(reg, static_cast<std::int32_t>(random_.below(100)) - 50);
-        for (int at = -24; at >= -64; at -= 8)
-            store(isa::kDw, 10, static_cast<std::int16_t>(at), number());
+        fill_stack();
         const std::uint32_t steps = 3 + random_.below(25);
         for (std::uint32_t i = 0; i < steps; ++i)
             step(2);
         code_.push_back({.opcode = 0xbf, .dst = 0, .src = number()});
         code_.push_back({.opcode = isa::kExit});
         function();
+        bodies();
         return std::move(code_);
     }
 
 private:
     std::uint8_t number() { return kNumbers[random_.below(kNumbers.size())]; }
+    void find_packet(std::uint8_t context) {
+        load(isa::kW, kScratch, context, 4);
+        load(isa::kW, kPacket, context, 0);
+        store(isa::kDw, 10, -8, kScratch);
+    }
+    void fill_stack() {
+        for (int at = -24; at >= -64; at -= 8)
+            store(isa::kDw, 10, static_cast<std::int16_t>(at), number());
+    }
     void load(std::uint8_t size, std::uint8_t dst, std::uint8_t src, std::int16_t off) {
-        const bool is_signed = size != isa::kDw && src != 1 && random_.one_in(5);
+        const bool is_signed = size != isa::kDw && src != 1 && src != kScratch && random_.one_in(5);
         code_.push_back({.opcode = static_cast<std::uint8_t>(isa::kLdx | size |
                                                              (is_signed ? isa::kMemSx : isa::kMem)),
                          .dst = dst,
@@ -268,7 +276,9 @@ private:
     }
 
     void call() {
-        if (with_function_ && random_.one_in(2)) {
+        if (with_bodies_ && !random_.one_in(4)) {
+            call_body();
+        } else if (with_function_ && random_.one_in(2)) {
             copy(1, number());
             copy(2, number());
             calls_.push_back(code_.size());
@@ -319,6 +329,107 @@ private:
         }
     }
 
+    // --- functions with bodies like the program's: each may be called from many places ---
+
+    enum Body : std::uint8_t {
+        Number,  ///< a number from the map, the packet and two numbers
+        Pointer, ///< into the map, or 0
+        Mover,   ///< moves the packet, in some cases
+        Leaf,    ///< of Number: the same, but calls no other
+        kBodies
+    };
+
+    /// In a body that calls none, nothing.
+    void call_body() {
+        if (body_ == Leaf || body_ == Mover)
+            return;
+        const auto body = body_ == Number ? Leaf : static_cast<Body>(random_.below(kBodies - 1));
+        if (body == Mover && body_ != kBodies)
+            return;
+        const std::uint8_t given = number();
+        if (random_.one_in(2)) // So that something is known of it, but not which number it is.
+            code_.push_back({.opcode = 0x57, .dst = given, .imm = 0xff});
+        copy(1, given);
+        if (random_.one_in(2))
+            code_.push_back(
+                {.opcode = 0x07, .dst = 1, .imm = static_cast<std::int32_t>(random_.below(4))});
+        copy(kScratch, number());
+        if (body == Mover)
+            load(isa::kDw, 3, 10, -16);
+        else
+            copy(3, kPacket);
+        load(isa::kDw, 4, 10, -8);
+        copy(2, kScratch);
+        copy(5, kMap);
+        places_[body].push_back(code_.size());
+        code_.push_back({.opcode = isa::kCall, .src = isa::kCallLocal});
+        if (body == Pointer) {
+            const std::size_t null = unless(0x10, 0, 0);
+            copy(kOther, 0);
+            access(size(), kOther, static_cast<std::int16_t>(8 * random_.below(4)));
+            land(null);
+            move(0, constant());
+        } else if (body == Mover && !random_.one_in(6)) {
+            load(isa::kDw, kOther, 10, -16);
+            find_packet(kOther);
+        } else if (body == Mover) { // If it did not move, this may be well.
+            packet_access();
+        } else if (random_.one_in(2)) {
+            copy(9, 0);
+        }
+    }
+
+    void bodies() {
+        for (std::uint8_t body = 0; body < kBodies; ++body) {
+            if (places_[body].empty())
+                continue;
+            body_ = static_cast<Body>(body);
+            for (const std::size_t at : places_[body])
+                code_[at].imm = static_cast<std::int32_t>(code_.size() - at - 1);
+            if (body_ == Pointer)
+                give_pointer();
+            else if (body_ == Mover)
+                move_packet();
+            else
+                give_number();
+        }
+    }
+    void give_number() {
+        copy(kMap, 5);
+        copy(kPacket, 3);
+        store(isa::kDw, 10, -8, 4);
+        copy(8, 1);
+        copy(9, 2);
+        for (const std::uint8_t reg : {std::uint8_t{0}, std::uint8_t{3}, std::uint8_t{4}})
+            move(reg, constant());
+        fill_stack();
+        for (std::uint32_t i = 2 + random_.below(8); i > 0; --i)
+            step(1);
+        // What it got is what the caller has, too.
+        copy(0, random_.one_in(2) ? std::uint8_t{8} : number());
+        if (random_.one_in(2))
+            code_.push_back({.opcode = 0x07, .dst = 0, .imm = constant()});
+        code_.push_back({.opcode = isa::kExit});
+    }
+    void give_pointer() {
+        move(0, 0);
+        const std::size_t none = unless(comparison() & 0xf8U, 1, constant());
+        code_.push_back({.opcode = 0x57, .dst = 2, .imm = random_.one_in(8) ? 0x3f : 0x1f});
+        copy(0, 5);
+        code_.push_back({.opcode = 0x0f, .dst = 0, .src = 2});
+        land(none);
+        code_.push_back({.opcode = isa::kExit});
+    }
+    void move_packet() {
+        const std::size_t not_moved = unless(0x20, 1, constant());
+        copy(1, 3);
+        move(2, static_cast<std::int32_t>(random_.below(9)) - 4);
+        code_.push_back({.opcode = isa::kCall, .imm = 44});
+        land(not_moved);
+        move(0, 1);
+        code_.push_back({.opcode = isa::kExit});
+    }
+
     /// r0 = something of r1 and r2.
     void function() {
         if (calls_.empty())
@@ -342,6 +453,9 @@ private:
     std::vector<Insn> code_;
     std::vector<std::size_t> calls_;
     bool with_function_ = false;
+    bool with_bodies_ = false;
+    Body body_ = kBodies;                                  ///< whose; kBodies: the program's
+    std::array<std::vector<std::size_t>, kBodies> places_; ///< that call it
 };
 
 } // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "skep/base/pool.hpp"
+#include "summary.hpp"
 
 namespace skep::verifier {
 namespace {
@@ -46,14 +47,17 @@ Termination::Way Checker::way_of(const Arrival& arrival) const {
 }
 
 bool Checker::walk(u32 id, StateRef state, u32 pc, std::vector<Arrived>& arrived,
-                   std::uint64_t& counter) {
+                   std::uint64_t& counter, const Summary* summary) {
     Record& record = records_[id];
     if (record.state != nullptr)
         refuted_ = true; // Its ways would be mixed up.
     record.state = std::move(state);
     record.pc = pc;
+    record.summary = summary;
+    if (pc == kReturned)
+        return true;
     arrivals_.clear();
-    if (!walker_.walk({*record.state, pc}, arrivals_, counter))
+    if (!walker_.walk({.state = *record.state, .pc = pc, .summary = summary}, arrivals_, counter))
         return false;
     record.cost = walker_.most_steps();
     record.callees = walker_.callees();
@@ -136,7 +140,8 @@ bool Checker::confirm(const State& start, u32 pc, std::uint64_t& counter, Termin
     for (const u32 cyclic : ends.in_plain_cycles()) {
         const Record& record = records_[cyclic];
         std::vector<Arrival> arrivals;
-        if (!walker_.walk({*record.state, record.pc}, arrivals, counter) ||
+        if (!walker_.walk({.state = *record.state, .pc = record.pc, .summary = record.summary},
+                          arrivals, counter) ||
             arrivals.size() != record.ways)
             return false;
         Termination::Node& node = ends[cyclic];
@@ -144,6 +149,16 @@ bool Checker::confirm(const State& start, u32 pc, std::uint64_t& counter, Termin
         for (std::size_t i = 0; i < arrivals.size(); ++i)
             node.ways[i].links = Termination::links(*record.state, arrivals[i].state);
     }
+    return true;
+}
+
+bool Checker::confirm(Summary& summary, std::uint64_t& counter, Termination& ends) {
+    if (!confirm(summary.input_, summary.function_, counter, ends) || !ends.worst_case({}))
+        return false;
+    for (const Record& record : records_)
+        if (record.pc == kReturned)
+            summary.exits_.push_back(record.state);
+    summary.proved_ = true;
     return true;
 }
 

@@ -36,8 +36,9 @@ public:
     u32 reserve();
     /// Walks from a state at `pc` to the next meetings; once for each number. False after a
     /// finding. `counter` counts instructions.
-    bool walk(u32 id, StateRef state, u32 pc, std::vector<Arrived>& arrived,
-              std::uint64_t& counter);
+    /// `summary`: what a call at `pc` goes by. Nothing is walked from kReturned on.
+    bool walk(u32 id, StateRef state, u32 pc, std::vector<Arrived>& arrived, std::uint64_t& counter,
+              const Summary* summary = nullptr);
     /// Claims that what arrived as number `way` of walk(id) lies in the state `target`.
     void claim(u32 id, u32 way, u32 target);
 
@@ -46,6 +47,8 @@ public:
     /// end. `counter` counts instructions that are walked once more for that.
     [[nodiscard]] bool confirm(const State& start, u32 pc, std::uint64_t& counter,
                                Termination& ends);
+    /// The same of a summary, and that it ends; then it may be used.
+    [[nodiscard]] bool confirm(Summary& summary, std::uint64_t& counter, Termination& ends);
 
 private:
     struct Way {
@@ -57,6 +60,7 @@ private:
     struct Record {
         StateRef state;
         u32 pc = 0;
+        const Summary* summary = nullptr;
         u32 cost = 0;
         PoolVector<u32> callees;
         u32 first_way = 0;

@@ -3,23 +3,40 @@
 #include "follower.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <utility>
+
+#include "summary.hpp"
 
 namespace skep::verifier {
 namespace {
 
 constexpr std::size_t kMaxCandidates = 64;
 
+/// What a function got in r1 to r5.
+using Arguments = std::array<u64, 5>;
+
 /// Whether the registers and the stack of a moment are a member of a state. The first use of a
 /// symbol says what number it is; all others must agree.
 class Membership {
 public:
-    /// `explain`: if not, why() says what is outside.
-    Membership(const State& state, const Symbols& symbols, const exec::Moment& moment, bool explain)
-        : state_(state), symbols_(symbols), moment_(moment), explain_(explain) {}
+    /// `below`: frames of the moment that the state does not have. `explain`: if it is not a
+    /// member, why() says what is outside.
+    Membership(const State& state, const Symbols& symbols, const exec::Moment& moment,
+               std::size_t below, bool explain)
+        : state_(state), symbols_(symbols), moment_(moment), below_(below), explain_(explain) {}
+
+    /// Registers 1 to 5 of the lowest frame were these.
+    bool gave(const Arguments& arguments) {
+        for (unsigned reg = 1; reg <= 5; ++reg)
+            if (!value(state_.frames[0].regs[reg], arguments[reg - 1]))
+                return because("argument {} was {:#x}: {}", reg, arguments[reg - 1], why_);
+        return true;
+    }
 
     bool holds() {
         const Frame& top = state_.frame();
@@ -99,8 +116,8 @@ private:
         case Region::Context:
             return moment_.context_address;
         case Region::Stack:
-            return val.aux < moment_.frames.size()
-                       ? address(moment_.frames[val.aux]) + isa::kMaxStackDepth
+            return val.aux + below_ < moment_.frames.size()
+                       ? address(moment_.frames[val.aux + below_]) + isa::kMaxStackDepth
                        : 0;
         case Region::Packet:
             return address(packet.data);
@@ -123,7 +140,7 @@ private:
 
     bool stack(std::size_t f) {
         const Frame& frame = state_.frames[f];
-        const std::byte* bytes = moment_.frames[f];
+        const std::byte* bytes = moment_.frames[f + below_];
         bool inside = true;
         frame.stack.each([&](std::size_t i, const Val& val, unsigned size) {
             if (!inside || (val.kind == Kind::Pointer && val.region == Region::Iterator))
@@ -177,12 +194,36 @@ private:
     const State& state_;
     const Symbols& symbols_;
     const exec::Moment& moment_;
+    std::size_t below_;
     bool explain_;
     std::map<Sym, u64> syms_;
     std::map<u32, bool> nulls_;
     std::map<u64, u64> bases_;
     std::string why_;
 };
+
+/// A call by summary that has not returned.
+struct Call;
+using CallRef = std::shared_ptr<const Call>;
+
+/// A state of the proof, or one step behind one, that the moment is a member of.
+struct Candidate {
+    State state;
+    const Summary* summary = nullptr; ///< of a call: what it goes by
+    CallRef inside;                   ///< in whose proof the state is; nullptr: in the program's
+};
+
+struct Call {
+    Candidate before;
+    u32 pc = 0;
+    const Summary* summary = nullptr;
+    std::size_t below = 0; ///< frames that the states of its proof do not have
+    Arguments arguments{};
+};
+
+std::size_t below(const CallRef& call) {
+    return call == nullptr ? 0 : call->below;
+}
 
 class ProofFollower final : public Follower {
 public:
@@ -198,21 +239,21 @@ public:
         if (above_ != 0 && moment.frames.size() > above_)
             return;
         above_ = 0;
-        if (!now_.empty() && calls_by_contract() &&
-            moment.frames.size() > now_.front().frames.size()) {
-            above_ = now_.front().frames.size(); // It has a proof of its own.
+        if (!now_.empty() && calls_by_contract() && moment.frames.size() > depth_) {
+            above_ = depth_; // It has a proof of its own.
             return;
         }
-        std::vector<State> states = states_at(moment);
+        std::vector<Candidate> found = candidates(moment);
         ++compared_;
-        if (states.empty()) {
+        if (found.empty()) {
             why_ = "no state of the proof leads here";
             explain_ = true;
-            (void)states_at(moment);
+            (void)candidates(moment);
             violation_ = fmt::format("instruction {}: {}", moment.insn, why_);
         }
-        now_ = std::move(states);
+        now_ = std::move(found);
         pc_ = moment.insn;
+        depth_ = moment.frames.size();
     }
 
 private:
@@ -224,44 +265,62 @@ private:
     }
 
     /// What the proof has for this moment, that it is a member of.
-    std::vector<State> states_at(const exec::Moment& moment) {
-        std::vector<State> states;
+    std::vector<Candidate> candidates(const exec::Moment& moment) {
+        std::vector<Candidate> found;
+        seen_.clear();
         if (now_.empty())
-            add_kept(states, {.pc = 0}, moment);
-        else
-            advance(moment, states);
-        return states;
+            add_kept(found, {.pc = 0}, nullptr, moment);
+        for (const Candidate& now : now_)
+            if (now.summary != nullptr && moment.frames.size() > depth_)
+                enter(now, moment, found);
+            else
+                step(now, pc_, moment, found);
+        return found;
     }
 
-    bool holds(const State& state, const exec::Moment& moment) {
-        if (state.frames.size() != moment.frames.size())
+    bool holds(const State& state, const CallRef& inside, const exec::Moment& moment) {
+        if (state.frames.size() + below(inside) != moment.frames.size())
             return false;
-        Membership membership(state, walker_.symbols(), moment, explain_);
-        if (membership.holds())
+        Membership membership(state, walker_.symbols(), moment, below(inside), explain_);
+        if (membership.holds() && (inside == nullptr || membership.gave(inside->arguments)))
             return true;
         why_ = membership.why();
         return false;
     }
 
     /// Those of a point that the moment is a member of.
-    void add_kept(std::vector<State>& states, const Point& point, const exec::Moment& moment) {
-        const auto found = proof_.find(point);
-        if (found != proof_.end())
-            for (const Kept& kept : found->second)
-                if (states.size() < kMaxCandidates && holds(*kept.state, moment))
-                    states.push_back(*kept.state);
+    void add_kept(std::vector<Candidate>& found, const Point& point, const CallRef& inside,
+                  const exec::Moment& moment) {
+        for (const Kept& kept : kept_at(point, inside))
+            if (found.size() < kMaxCandidates && holds(*kept.state, inside, moment))
+                found.push_back({*kept.state, kept.summary, inside});
     }
 
-    void advance(const exec::Moment& moment, std::vector<State>& states) {
-        std::vector<Point> seen;
-        for (const State& state : now_)
-            step(state, pc_, moment, states, seen);
+    [[nodiscard]] const PoolVector<Kept>& kept_at(const Point& point, const CallRef& inside) const {
+        static const PoolVector<Kept> none;
+        const Proof& proof = inside == nullptr ? proof_ : inside->summary->proof;
+        const auto found = proof.find(point);
+        return found == proof.end() ? none : found->second;
+    }
+
+    /// Into the proof of what is called.
+    void enter(const Candidate& before, const exec::Moment& moment, std::vector<Candidate>& found) {
+        const Summary& summary = *before.summary;
+        Call call{.before = before,
+                  .pc = pc_,
+                  .summary = &summary,
+                  .below = moment.frames.size() - summary.input().frames.size()};
+        for (unsigned reg = 1; reg <= 5; ++reg)
+            call.arguments[reg - 1] = moment.registers[reg];
+        if (moment.insn == summary.function())
+            add_kept(found, point_of(summary.input(), summary.function()),
+                     std::make_shared<const Call>(std::move(call)), moment);
     }
 
     /// Adds what the proof has for one more instruction from a state, at the moment's place.
-    void step(const State& from, u32 pc, const exec::Moment& moment, std::vector<State>& states,
-              std::vector<Point>& seen) {
-        Arrival now{from, pc};
+    void step(const Candidate& from, u32 pc, const exec::Moment& moment,
+              std::vector<Candidate>& found) {
+        Arrival now{.state = from.state, .pc = pc, .summary = from.summary};
         std::vector<Arrival> next;
         bool goes_on = false;
         if (!walker_.one(now, pc, next, goes_on))
@@ -269,10 +328,9 @@ private:
         if (goes_on) {
             const u32 after = pc + (walker_.program().insns[pc].opcode == isa::kLddw ? 2 : 1);
             const ControlFlow& flow = walker_.flow();
-            if (flow.blocks[flow.block_of[after]].begin != after &&
-                !walker_.stepper().calls_back(after)) {
-                if (after == moment.insn && holds(now.state, moment))
-                    states.push_back(std::move(now.state));
+            if (flow.blocks[flow.block_of[after]].begin != after && !walker_.stops(after)) {
+                if (after == moment.insn && holds(now.state, from.inside, moment))
+                    found.push_back({std::move(now.state), nullptr, from.inside});
                 return;
             }
             next.push_back({std::move(now.state), after});
@@ -280,35 +338,50 @@ private:
         for (Arrival& arrival : next) {
             if (arrival.state.frames.empty())
                 continue;
+            if (arrival.pc == kReturned) {
+                if (fresh(arrival.pc, from.inside))
+                    step(from.inside->before, from.inside->pc, moment, found);
+                continue;
+            }
             const bool round_ends = arrival.by_contract && walker_.stepper().calls_back(arrival.pc);
             if (arrival.pc != moment.insn && !round_ends)
                 continue;
             if (!arrival.by_contract && !walker_.is_meeting(arrival.pc)) {
-                if (holds(arrival.state, moment))
-                    states.push_back(std::move(arrival.state));
+                if (holds(arrival.state, from.inside, moment))
+                    found.push_back({std::move(arrival.state), nullptr, from.inside});
                 continue;
             }
             const Point point = point_of(arrival.state, arrival.pc);
-            if (std::ranges::find(seen, point) != seen.end())
+            if (!fresh(point, from.inside))
                 continue;
-            seen.push_back(point);
             if (!round_ends) {
-                add_kept(states, point, moment);
+                add_kept(found, point, from.inside, moment);
                 continue;
             }
             // The call of a callback is not seen again between its rounds.
-            if (const auto calls = proof_.find(point); calls != proof_.end())
-                for (const Kept& kept : calls->second)
-                    step(*kept.state, arrival.pc, moment, states, seen);
+            for (const Kept& kept : kept_at(point, from.inside))
+                step({*kept.state, kept.summary, from.inside}, arrival.pc, moment, found);
         }
     }
 
+    /// Nobody was there at this moment.
+    bool fresh(const Point& point, const CallRef& inside) {
+        const std::pair where(point, inside.get());
+        if (std::ranges::find(seen_, where) != seen_.end())
+            return false;
+        seen_.push_back(where);
+        return true;
+    }
+    bool fresh(u32 pc, const CallRef& inside) { return fresh(Point{.pc = pc}, inside); }
+
     Walker& walker_;
     const Proof& proof_;
-    std::vector<State> now_; ///< those of the proof that the last moment was a member of
+    std::vector<Candidate> now_; ///< those that the last moment was a member of
+    std::vector<std::pair<Point, const Call*>> seen_;
     std::string why_;
     bool explain_ = false;
     u32 pc_ = 0;
+    std::size_t depth_ = 0; ///< frames of the last moment
     std::size_t above_ = 0; ///< frames below a function that is called by contract
     bool ended_ = false;
 };

@@ -12,6 +12,7 @@ struct Kept {
     u64 shape = 0;
     u32 id = 0; ///< of the checker
     bool done = false;
+    const Summary* summary = nullptr; ///< of a call: what it goes by
 };
 
 /// The states that the engine keeps, by point. All are walked in a proof.

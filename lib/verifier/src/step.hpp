@@ -17,6 +17,8 @@
 
 namespace skep::verifier {
 
+class Summary;
+
 /// Kernel functions that are known.
 enum class Kfunc : uint8_t { Unknown, IteratorNew, IteratorNext, IteratorDestroy };
 [[nodiscard]] Kfunc kfunc_named(std::string_view name);
@@ -60,6 +62,13 @@ public:
     /// A legacy packet load may be in the function of a slot.
     bool may_return_early(u32 pc);
     bool call_by_contract(State& state, u32 pc, const Contract& contract);
+    /// What the function that is called at `pc` gets from this caller, as the input of a summary
+    /// (summary.hpp); nothing if it gets what summaries do not speak of. `live`: the registers that
+    /// it reads.
+    std::optional<State> project(const State& state, u32 pc, u32 live);
+    /// The states behind the call.
+    bool call_by_summary(const State& state, u32 pc, u32 live, const Summary& summary,
+                         std::vector<State>& after);
     /// The instruction calls a helper that calls a function of the program, any number of times.
     [[nodiscard]] bool calls_back(u32 pc) const;
     /// Into that function, which begins at `target`. Requires that step() took the call.
@@ -85,6 +94,7 @@ public:
         const auto found = stack_used_.find(function);
         return found == stack_used_.end() ? 0 : found->second;
     }
+    void forget_stacks() { stack_used_.clear(); }
     /// Sets the finding; false.
     bool fail(u32 pc, const char* code, std::string message);
     [[nodiscard]] const Finding& finding() const { return finding_; }
@@ -119,6 +129,7 @@ private:
     bool push(State& state, u32 pc, Frame callee);
     static void pop(State& state);
     bool leave_callback(State& state, u32 pc);
+    bool after_summary(const State& before, const Summary& summary, const State& exit, State& out);
     bool leave_contract(State& state, u32 pc, const Val& r0);
     bool call_kfunc(State& state, u32 pc);
     std::optional<Val> iterator_at(State& state, u32 pc, bool used);

@@ -19,6 +19,7 @@
 #include "skep/isa/decode.hpp"
 #include "skep/program/control_flow.hpp"
 #include "step.hpp"
+#include "summarise.hpp"
 
 namespace skep::verifier {
 namespace {
@@ -34,6 +35,8 @@ constexpr std::size_t kJoins = 2;
 constexpr std::size_t kWidenings = 24;
 /// States at one point, where loops are widened: with more, another way is better.
 constexpr std::size_t kMostAtOnePoint = 256;
+/// Instructions to spend on the proof of a function in any case.
+constexpr std::uint64_t kLeastBudget = 4096;
 
 /// Findings to report, and to look for (the same one is found on many paths).
 constexpr std::size_t kMaxFindings = 20;
@@ -44,7 +47,7 @@ public:
     Analysis(const Program& program, std::span<const MapView> maps, const Options& options,
              std::vector<isa::InsnFault> faults)
         : program_(program), options_(options), walker_(program, maps, std::move(faults)),
-          order_(walker_.flow()) {
+          order_(walker_.flow()), summariser_(walker_, widening_, options.least_summary) {
         walker_.stepper().be_strict(options.strict_alignment);
         if (options.facts)
             facts_.emplace(walker_);
@@ -52,10 +55,13 @@ public:
 
     Report run() {
         if (structure()) {
-            const bool main = prove(walker_.stepper().initial(), 0);
-            const bool functions = global_functions();
-            const bool timers = timer_callbacks();
-            if (main && functions && timers && stacks(0, 0, 1)) {
+            bool proved = everything();
+            // What serves several calls may need more stack than each of them.
+            if (!proved && tried_summaries_ && all_proved_) {
+                start_over();
+                proved = everything();
+            }
+            if (proved) {
                 report_.outcome = Outcome::Accepted;
                 report_.statistics.worst_case = worst_case(0);
                 if (facts_)
@@ -71,10 +77,31 @@ public:
     std::unique_ptr<Follower> follow() override {
         (void)walker_.stepper().initial(); // Back to the program itself.
         walker_.stepper().count_rounds(main_exact_);
+        walker_.stop_at(main_summarised_ ? &summariser_.calls() : nullptr);
         return make_follower(walker_, main_);
     }
 
 private:
+    bool everything() {
+        const bool main = prove(walker_.stepper().initial(), 0);
+        const bool functions = global_functions();
+        const bool timers = timer_callbacks();
+        all_proved_ = main && functions && timers;
+        return all_proved_ && stacks(0, 0, 1);
+    }
+
+    /// Without summaries.
+    void start_over() {
+        no_summaries_ = true;
+        report_ = {};
+        rejected_ = false;
+        worst_cases_.clear();
+        ends_.clear();
+        walker_.stepper().forget_stacks();
+        if (facts_)
+            facts_.emplace(walker_);
+    }
+
     /// Everything that runs from one start.
     bool prove(std::optional<State> start, u32 pc) {
         if (!start)
@@ -89,7 +116,7 @@ private:
                 return false;
             Termination ends;
             report_.statistics.checked += report_.statistics.visited - before;
-            if (!checker_.confirm(*start, root_, report_.statistics.checked, ends))
+            if (!checker_->confirm(*start, root_, report_.statistics.checked, ends))
                 return refuse(pc, "V900", "internal: the checker does not agree");
             const auto longest = ends.worst_case({});
             if (!longest)
@@ -105,20 +132,31 @@ private:
         };
         const auto attempt = [&](auto explore) {
             kept_.clear();
-            checker_.clear();
+            checker_->clear();
             states_ = 0;
             diverges_ = false;
+            begun_ = report_.statistics.visited;
             attempt_ = facts_;
             walker_.watch(attempt_ ? &*attempt_ : nullptr);
+            summariser_.begin();
+            walker_.stop_at(summaries_ ? &summariser_.calls() : nullptr);
+            const std::uint64_t states = report_.statistics.states;
             const bool kept = explore();
             walker_.watch(nullptr);
-            return certified(kept);
+            if (!certified(kept)) {
+                report_.statistics.states = states;
+                return false;
+            }
+            report_.statistics.summaries += summariser_.made();
+            return true;
         };
         const auto earlier = std::exchange(report_.findings, {});
         // All loops at once first, by what holds in each round.
         widen_loops_ = order_.has_loops();
         if (widen_loops_)
             limit_ = before + options_.max_visits / 10;
+        summaries_ = summariser_.any() && !no_summaries_;
+        const bool rejected = rejected_;
         bool proved = attempt([&] { return joined(*start); });
         const auto again = [&](auto explore) {
             if (proved || report_.outcome == Outcome::Unsupported)
@@ -130,6 +168,12 @@ private:
             if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
         };
+        // A summary says less than a walk.
+        if (std::exchange(summaries_, summaries_ && proved) && summariser_.asked() && !proved) {
+            report_.outcome = Outcome::Rejected;
+            rejected_ = rejected;
+            again([&] { return joined(*start); });
+        }
         // What widening gave up may be found round by round.
         limit_ = before + options_.max_visits;
         if (std::exchange(widen_loops_, false))
@@ -148,16 +192,21 @@ private:
                 report_.statistics.path_mode = true;
                 return by_paths(*start);
             });
-        for (const auto& [point, states] : kept_)
-            report_.statistics.states += states.size();
+        count(kept_);
         if (!proved && options_.explain)
             collect(*start);
         report_.findings.insert(report_.findings.begin(), earlier.begin(), earlier.end());
         if (pc == 0 && options_.keep_certificate) {
             main_ = std::move(kept_);
             main_exact_ = exact_;
+            main_summarised_ = summaries_;
         }
         return proved;
+    }
+
+    void count(const Proof& proof) {
+        for (const auto& [point, states] : proof)
+            report_.statistics.states += states.size();
     }
 
     /// Each on its own: calls rely on nothing but the contract.
@@ -208,7 +257,7 @@ private:
         walker_.record(&recorder);
         recorder_ = &recorder;
         kept_.clear();
-        checker_.clear();
+        checker_->clear();
         states_ = 0;
         ways_.assign(1, {});
         const auto first = std::exchange(report_.findings, {});
@@ -391,8 +440,10 @@ private:
     /// The place of `state` at `pc`, which was reached from a place by a walk.
     [[nodiscard]] Place place(const State& state, u32 pc, const Place& from) const {
         Place out;
-        std::size_t at = 0; // In `from`: where the frame begins.
-        for (std::size_t i = 0; i < state.frames.size(); ++i) {
+        std::size_t at = 0;  // In `from`: where the frame begins.
+        if (pc == kReturned) // Behind all others.
+            return {0, kLast, kLast};
+        for (std::size_t i = summarised(state) ? 1 : 0; i < state.frames.size(); ++i) {
             const bool top = i + 1 == state.frames.size();
             u32 slot = pc;
             if (!top) {
@@ -410,6 +461,11 @@ private:
             at += 2 * std::size_t{depth} + 3;
         }
         return out;
+    }
+
+    /// The lowest frame stands for all callers.
+    static bool summarised(const State& state) {
+        return state.frames.size() > 1 && state.frames[1].return_to == kReturned;
     }
 
     void add_loops(Place& out, u32 block, const u32* old, u32 old_depth, bool arrives) const {
@@ -485,19 +541,63 @@ private:
                 kept_[group.point][index].done = true;
             }
             for (const u32 index : group.waiting) {
+                Kept& kept = kept_[group.point][index];
+                if (summaries_ && group.point.pc != kReturned)
+                    kept.summary = summariser_.choose(
+                        *kept.state, group.point.pc, [this](Summary& made) { return prove(made); });
                 arrived_.clear();
-                const Kept& kept = kept_[group.point][index];
                 const u32 id = kept.id;
-                if (!checker_.walk(id, kept.state, group.point.pc, arrived_,
-                                   report_.statistics.visited))
+                if (!checker_->walk(id, kept.state, group.point.pc, arrived_,
+                                    report_.statistics.visited, kept.summary))
                     return fail();
                 if (over_budget(group.point.pc))
                     return false;
                 for (u32 way = 0; way < arrived_.size(); ++way)
-                    checker_.claim(id, way, arrive(std::move(arrived_[way]), group.place));
+                    checker_->claim(id, way, arrive(std::move(arrived_[way]), group.place));
             }
         }
         return true;
+    }
+
+    /// The proof of a function, while another waits.
+    bool prove(Summary& summary) {
+        if (depth_ == isa::kMaxCallFrames)
+            return false;
+        ++depth_;
+        tried_summaries_ = true;
+        Checker checker(walker_);
+        auto* const outer = std::exchange(checker_, &checker);
+        auto queue = std::exchange(queue_, {});
+        auto contracts = std::exchange(contracts_, {});
+        auto kept = std::exchange(kept_, {});
+        const u32 root = std::exchange(root_, summary.function());
+        const auto outcome = report_.outcome;
+        const bool rejected = rejected_;
+        const bool diverges = diverges_;
+        const auto findings = std::exchange(report_.findings, {});
+        // In vain, it costs as much again as what was done.
+        const std::uint64_t visited = report_.statistics.visited;
+        const std::uint64_t limit =
+            std::exchange(limit_, std::min(limit_, visited + (visited - begun_) + kLeastBudget));
+        Termination ends;
+        const bool proved =
+            joined(summary.input()) && checker.confirm(summary, report_.statistics.checked, ends);
+        summary.proof = std::move(kept_);
+        if (proved)
+            ends_[summary.key()] = std::move(ends);
+        count(summary.proof);
+        limit_ = limit;
+        report_.findings = findings;
+        diverges_ = diverges;
+        rejected_ = rejected;
+        report_.outcome = outcome;
+        root_ = root;
+        kept_ = std::move(kept);
+        contracts_ = std::move(contracts);
+        queue_ = std::move(queue);
+        checker_ = outer;
+        --depth_;
+        return proved;
     }
 
     /// Keeps or joins a state; the checker's number of the one that holds it.
@@ -507,7 +607,8 @@ private:
         Place here = place(*arrival.state, arrival.pc, from);
         Place key = sorted(here);
         PoolVector<Kept>& states = kept_[point];
-        const bool bounded = arrival.by_contract || walker_.stepper().calls_back(arrival.pc);
+        const bool bounded = arrival.by_contract ||
+                             (arrival.pc != kReturned && walker_.stepper().calls_back(arrival.pc));
         const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
         PoolVector<u32>* all = nullptr;
         if (widen_loops_)
@@ -540,7 +641,7 @@ private:
         const auto index = static_cast<u32>(states.size());
         ++states_;
         states.push_back(
-            {.state = std::move(arrival.state), .shape = form, .id = checker_.reserve()});
+            {.state = std::move(arrival.state), .shape = form, .id = checker_->reserve()});
         group.waiting.push_back(index);
         if (all != nullptr)
             all->push_back(index);
@@ -551,6 +652,8 @@ private:
 
     /// Paths of a loop meet there again.
     [[nodiscard]] bool is_head(u32 pc) const {
+        if (pc == kReturned)
+            return false;
         const u32 block = walker_.flow().block_of[pc];
         const u32 loop = order_.loop_of(block);
         return loop != Order::kNone && order_.loop(loop).head == block &&
@@ -593,6 +696,8 @@ private:
 
     /// At the head of a loop: the state was there before, no more and no less.
     bool repeats(const Point& point, u32 index) {
+        if (point.pc == kReturned)
+            return false;
         const u32 block = walker_.flow().block_of[point.pc];
         const u32 loop = order_.loop_of(block);
         if (loop == Order::kNone || order_.loop(loop).head != block ||
@@ -659,7 +764,7 @@ private:
             const u64 form = shape(*now.arrival.state);
             const auto target = [&](std::size_t index) {
                 if (now.from != kNoState)
-                    checker_.claim(now.from, now.slot, states[index].id);
+                    checker_->claim(now.from, now.slot, states[index].id);
             };
             const auto found = covering(states, form, now.arrival, pc);
             if (!found && recorder_ != nullptr) {
@@ -677,7 +782,7 @@ private:
                 widen_open(states, form, now.arrival.state);
             ++states_;
             const auto index = static_cast<u32>(states.size());
-            const u32 id = checker_.reserve();
+            const u32 id = checker_->reserve();
             states.push_back({.state = now.arrival.state, .shape = form, .id = id});
             target(index);
             work.push_back({.close = &states, .index = index});
@@ -689,8 +794,8 @@ private:
                 known = recorder_->found.size();
             }
             arrived_.clear();
-            if (!checker_.walk(id, std::move(now.arrival.state), pc, arrived_,
-                               report_.statistics.visited))
+            if (!checker_->walk(id, std::move(now.arrival.state), pc, arrived_,
+                                report_.statistics.visited))
                 return fail();
             if (recorder_ != nullptr) {
                 for (; known < recorder_->found.size(); ++known)
@@ -750,11 +855,19 @@ private:
     const Program& program_;
     const Options options_;
     Walker walker_;
-    Checker checker_{walker_};
+    Checker first_checker_{walker_};
+    Checker* checker_ = &first_checker_; ///< of what is being proved
     Order order_;
     Report report_;
     domain::Widening widening_;
     domain::Widening give_up_;
+    Summariser summariser_;
+    bool summaries_ = false; ///< calls may go by them
+    bool no_summaries_ = false;
+    bool tried_summaries_ = false;
+    bool all_proved_ = false; ///< but for the stack
+    u32 depth_ = 0;           ///< proofs of functions that wait for one another
+    std::uint64_t begun_ = 0; ///< visits before the attempt
     u32 root_ = 0;
     bool rejected_ = false; ///< something was found that is wrong, not only unknown
     Recorder* recorder_ = nullptr;
@@ -774,6 +887,7 @@ private:
     std::map<u32, Termination> ends_; ///< by first slot of what was proved
     Proof main_;                      ///< of the program itself, if it is to be kept
     bool main_exact_ = false;
+    bool main_summarised_ = false;
 };
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "liveness.hpp"
+#include "summary.hpp"
 
 namespace skep::verifier {
 namespace {
@@ -34,11 +35,13 @@ Walker::Walker(const Program& program, std::span<const MapView> maps,
 
 /// True if states are kept where `pc` begins: paths meet there.
 bool Walker::is_meeting(u32 pc) const {
+    if (pc == kReturned)
+        return true;
     const BasicBlock& block = flow_.blocks[flow_.block_of[pc]];
     if (block.begin != pc)
-        return true; // Behind a call, or at the call of a callback.
+        return true; // Behind a call, or at a call that stops.
     const bool entry = flow_.functions[block.function].begin == pc;
-    return block.predecessors + (entry ? 1 : 0) > 1 || stepper_.calls_back(pc);
+    return block.predecessors + (entry ? 1 : 0) > 1 || stops(pc);
 }
 
 /// Forgets registers that nobody reads.
@@ -50,10 +53,13 @@ void Walker::clean(State& state, u32 pc) {
     };
     for (std::size_t i = 0; i + 1 < state.frames.size(); ++i) {
         const Frame& callee = state.frames[i + 1];
+        if (callee.return_to == kReturned)
+            continue; // Not read, but compared.
         const u32 mask = callee.callback != 0 ? 0b1111111111U : 0b1111000000U;
         keep(state.frames[i], live_[callee.return_to] & mask);
     }
-    keep(state.frame(), live_[pc]);
+    if (pc != kReturned)
+        keep(state.frame(), live_[pc]);
     forget_unused(state, symbols_);
 }
 
@@ -84,7 +90,7 @@ bool Walker::walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& c
 bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& counter) {
     const BasicBlock& block = flow_.blocks[flow_.block_of[now.pc]];
     for (u32 pc = now.pc; pc < block.end; ++pc) {
-        if (pc != now.pc && stepper_.calls_back(pc)) {
+        if (pc != now.pc && stops(pc)) {
             next.push_back(onward(now, pc));
             return true;
         }
@@ -275,10 +281,11 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
     stepper_.about(-1);
     if (program_.insns[pc].src == isa::kCallLocal) {
         if (const Contract* contract = stepper_.contract_of(target(pc))) {
-            if (std::ranges::find(callees_, target(pc)) == callees_.end())
-                callees_.push_back(target(pc));
+            calls(target(pc));
             return goes_on = stepper_.call_by_contract(state, pc, *contract);
         }
+        if (now.summary != nullptr)
+            return by_summary(now, pc, next);
         if (!stepper_.enter(state, pc))
             return false;
         next.push_back(onward(now, target(pc)));
@@ -318,6 +325,21 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
     next.push_back(onward(now, pc + 1));
     decide(next.back(), pc, false);
     return true;
+}
+
+bool Walker::by_summary(const Arrival& now, u32 pc, std::vector<Arrival>& next) {
+    std::vector<State> after;
+    if (!stepper_.call_by_summary(now.state, pc, live_[target(pc)], *now.summary, after))
+        return false;
+    calls(now.summary->key());
+    for (State& state : after)
+        next.push_back(Arrival::after(now, std::move(state), pc + 1));
+    return true;
+}
+
+void Walker::calls(u32 callee) {
+    if (std::ranges::find(callees_, callee) == callees_.end())
+        callees_.push_back(callee);
 }
 
 bool Walker::branch(Arrival& now, u32 pc, std::vector<Arrival>& next) {

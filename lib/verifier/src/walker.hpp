@@ -11,6 +11,11 @@
 
 namespace skep::verifier {
 
+class Summary;
+
+/// In place of a slot: behind the call of a function that is proved on its own.
+constexpr u32 kReturned = 0xffffffff;
+
 /// A place in the program and the calls that led there.
 struct Point {
     u32 pc = 0;
@@ -32,6 +37,8 @@ struct Arrival {
     u64 iterator = 0;
     /// Where a Recorder is at work: the decisions since then.
     std::vector<Decision> trail;
+    /// What the next call of a function goes by; nullptr: it is walked into.
+    const Summary* summary = nullptr;
 
     /// On the way from there to a place with a state.
     static Arrival after(Arrival&& from, State state, u32 pc, bool by_contract = false) {
@@ -76,7 +83,8 @@ public:
 
     /// From `from` to the next meetings. `counter` counts instructions.
     bool walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& counter);
-    /// Of the last walk: most instructions of a way, and global functions that were called.
+    /// Of the last walk: most instructions of a way, and the global functions (their first slots)
+    /// and summaries (their keys) that calls went by.
     [[nodiscard]] u32 most_steps() const { return most_steps_; }
     [[nodiscard]] const PoolVector<u32>& callees() const { return callees_; }
     /// One instruction. `goes_on`: control is at the next slot of the block, and the state there is
@@ -86,6 +94,13 @@ public:
     /// The same; where a Recorder is at work, past what is found.
     bool one_or_recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
 
+    /// Keeps states at these calls, too (by slot; nullptr: at none), so that they can go by
+    /// summaries.
+    void stop_at(const std::vector<char>* calls) { stops_ = calls; }
+    /// States are kept within a block at this call.
+    [[nodiscard]] bool stops(u32 pc) const {
+        return stepper_.calls_back(pc) || (stops_ != nullptr && (*stops_)[pc] != 0);
+    }
     /// True if states are kept where `pc` begins: paths meet there.
     [[nodiscard]] bool is_meeting(u32 pc) const;
     /// Forgets registers that nobody reads.
@@ -98,6 +113,8 @@ public:
     }
     void record(Recorder* recorder) { recorder_ = recorder; }
 
+    /// The registers that may be read from a slot on.
+    [[nodiscard]] u32 live(u32 pc) const { return live_[pc]; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const ControlFlow& flow() const { return flow_; }
     [[nodiscard]] Symbols& symbols() { return symbols_; }
@@ -114,6 +131,8 @@ private:
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
+    bool by_summary(const Arrival& now, u32 pc, std::vector<Arrival>& next);
+    void calls(u32 callee);
     bool branch(Arrival& now, u32 pc, std::vector<Arrival>& next);
     [[nodiscard]] u32 target(u32 pc) const;
 
@@ -125,6 +144,7 @@ private:
     Stepper stepper_;
     Recorder* recorder_ = nullptr;
     Watcher* watcher_ = nullptr;
+    const std::vector<char>* stops_ = nullptr;
     std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
     PoolVector<u32> callees_;

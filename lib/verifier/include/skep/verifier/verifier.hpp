@@ -75,6 +75,9 @@ struct Options {
     /// Of a program that is not accepted: all findings, with paths and notes. Costs as much again.
     bool explain = false;
     bool facts = false; ///< for Report::facts
+    /// Functions that several places call are proved once for many calls if they have as many
+    /// instructions, with those they call, times the places. 0: at their first call; for tests.
+    std::uint64_t least_summary = 400;
 };
 
 struct Statistics {
@@ -84,7 +87,8 @@ struct Statistics {
     /// Of an accepted program: no run takes more instructions; UINT64_MAX if that is too many to
     /// count. Each round of a loop that a contract bounds is counted as often as that allows.
     std::uint64_t worst_case = 0;
-    bool path_mode = false; ///< joined states did not suffice
+    std::uint64_t summaries = 0; ///< proofs of functions that several calls may go by
+    bool path_mode = false;      ///< joined states did not suffice
 };
 
 struct Report {
