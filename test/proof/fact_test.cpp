@@ -98,12 +98,12 @@ TEST_F(Facts, arithmetic_holds_what_members_give) {
     check("add", Operator(add), [](u64 x, u64 y) { return x + y; });
     check("subtract", Operator(subtract), [](u64 x, u64 y) { return x - y; });
     check("multiply", Operator(multiply), [](u64 x, u64 y) { return x * y; });
-    check("divide", divide, [](u64 x, u64 y) { return y == 0 ? 0 : x / y; });
-    check("remainder", remainder, [](u64 x, u64 y) { return y == 0 ? x : x % y; });
-    check("divide_signed", divide_signed, [](u64 x, u64 y) {
+    check("divide", Operator(divide), [](u64 x, u64 y) { return y == 0 ? 0 : x / y; });
+    check("remainder", Operator(remainder), [](u64 x, u64 y) { return y == 0 ? x : x % y; });
+    check("divide_signed", Operator(divide_signed), [](u64 x, u64 y) {
         return y == 0 ? 0 : s(y) == -1 ? u64{0} - x : static_cast<u64>(s(x) / s(y));
     });
-    check("remainder_signed", remainder_signed, [](u64 x, u64 y) {
+    check("remainder_signed", Operator(remainder_signed), [](u64 x, u64 y) {
         return y == 0 ? x : s(y) == -1 ? 0 : static_cast<u64>(s(x) % s(y));
     });
     check("and", Operator(bit_and), [](u64 x, u64 y) { return x & y; });

@@ -15,9 +15,9 @@ namespace {
 
 class Proofs : public testing::Test {
 protected:
-    z3::context context;
+    Paths paths{64};
 
-    Term variable(const char* name) { return {context.bv_const(name, 64)}; }
+    Term variable(const char* name) { return {paths.variable(name, 1)}; }
     Tnum<Term> tnum(const char* name) {
         return {variable((std::string(name) + ".value").c_str()),
                 variable((std::string(name) + ".mask").c_str())};
@@ -33,19 +33,11 @@ protected:
 
     /// Under the assumptions the claim always holds.
     void prove(const std::string& what, const std::vector<Claim>& assumptions, const Claim& claim) {
-        z3::solver solver(context, "QF_BV");
-        z3::params params(context);
-        params.set("timeout", 300'000U);
-        solver.set(params);
-        for (const Claim& assumption : assumptions)
-            solver.add(assumption.is);
-        // An assumption that nothing satisfies would prove anything.
-        ASSERT_EQ(solver.check(), z3::sat) << what << ": the assumptions contradict each other";
-        solver.add(!claim.is);
-        const z3::check_result result = solver.check();
-        EXPECT_EQ(result, z3::unsat)
-            << what << ": "
-            << (result == z3::sat ? solver.get_model().to_string() : std::string("Z3 gave up"));
+        paths.prove(what, [&] {
+            for (const Claim& assumption : assumptions)
+                paths.assume(assumption);
+            return claim;
+        });
     }
 };
 
@@ -135,7 +127,7 @@ TEST_F(Proofs, arc_operators_hold_what_members_give) {
     const Term y = b.base + j;
     prove("negative", members, has(negative(a), word(x, 0) - x));
     const Term n = variable("n");
-    prove("moved", members, has(moved(a, n), x + n));
+    prove("moved", members, has(moved(a, n), x + n) && well_formed_arc(moved(a, n)));
 }
 
 // Moving an operand of a sum moves the sum: so both begin at 0. Subtraction is the addition of the
@@ -146,7 +138,8 @@ TEST_F(Proofs, the_sum_of_arcs_holds_what_members_give) {
     const Arc<Term> b{zero, variable("b.size")};
     const Term x = variable("x");
     const Term y = variable("y");
-    prove("add", {at_most(x, a.size), at_most(y, b.size)}, has(add(a, b), x + y));
+    prove("add", {at_most(x, a.size), at_most(y, b.size)},
+          has(add(a, b), x + y) && well_formed_arc(add(a, b)));
 }
 
 // All three commute with moving both arcs by a constant: so a begins at 0.
@@ -173,9 +166,15 @@ TEST_F(Proofs, bounds_of_an_arc_hold_its_members) {
     const Term i = variable("i");
     const Term x = a.base + i;
     const std::vector<Claim> members{well_formed_arc(a), at_most(i, a.size)};
+    const Term low = variable("low");
+    const Term high = variable("high");
+    const auto between = arc_between(low, high);
+    prove("arc_between", {at_most(low, x), at_most(x, high)}, has(between, x));
+    prove("arc_between, signed", {!below_signed(x, low), !below_signed(high, x)}, has(between, x));
+    prove("arc_between is well formed", {}, well_formed_arc(between));
     prove("unsigned", members, both(at_most(least(a), x), at_most(x, most(a))));
     const auto at_most_signed = [](const Term& p, const Term& q) {
-        return Claim{z3::sle(p.bits, q.bits)};
+        return negate(below_signed(q, p));
     };
     prove("signed", members,
           both(at_most_signed(least_signed(a), x), at_most_signed(x, most_signed(a))));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "domain/rules.hpp"
 #include "skep/base/bytes.hpp"
 #include "skep/isa/decode.hpp"
 #include "skep/spec/socket.hpp"
@@ -25,20 +26,26 @@ bool writes_packets(spec::ProgramType type) {
 
 } // namespace
 
-i64 Stepper::end_of(const State& state, const Val& base, i64 off, const Access& access) const {
-    const i64 end = state.of(base).smax() + off + access.size;
+Stepper::Range Stepper::range_of(const State& state, const Val& base, i64 off,
+                                 const Access& access) const {
+    const auto extent = domain::extent_of(state.of(base), static_cast<u64>(off),
+                                          static_cast<u64>(access.size));
+    Range range{static_cast<i64>(extent.low), static_cast<i64>(extent.high)};
     if (access.length.kind != Kind::Scalar)
-        return end;
+        return range;
     const i64 sum = highest_sum(state, symbols_, base, access.length);
-    return sum == State::kUnbounded ? end : std::min(end, sum + off);
+    if (sum != State::kUnbounded)
+        range.high = std::min(range.high, sum + off);
+    return range;
 }
 
 /// Where an access to the stack may lie; the frame is base.aux.
 bool Stepper::stack_range(State& state, const Val& base, i64 off, const Access& access, i64& low,
                           i64& high) {
     const Fact fact = state.of(base);
-    low = fact.smin() + off;
-    high = end_of(state, base, off, access);
+    const Range range = range_of(state, base, off, access);
+    low = range.low;
+    high = range.high;
     if (low < -kStack || high > 0)
         return fail(
             access.pc, "V103",
@@ -81,8 +88,7 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
     if (base.nullable)
         return fail(pc, "V201", "the pointer may be null");
     const Fact fact = state.of(base);
-    const i64 low = fact.smin() + off;
-    const i64 high = end_of(state, base, off, access);
+    const auto [low, high] = range_of(state, base, off, access);
     if (access.write && base.read_only)
         return fail(pc, "V606", "the memory is read-only");
     const auto inside = [&](i64 size, const char* code, const char* what) {
@@ -123,16 +129,17 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
             return fail(pc, "V601", "this helper does not take packet memory");
         if (low < 0)
             return fail(pc, "V101", fmt::format("reads {} bytes before the packet's data", -low));
-        const i64 end = base.off + off + access.size;
+        // The access ends at sym + end; modulo 2^64, which may_bound() excludes.
+        const u64 end = static_cast<u64>(base.off) + static_cast<u64>(off + access.size);
+        const bool comparable = domain::may_bound<u64>(static_cast<u64>(base.off));
         for (const PacketBound& bound : state.bounds) {
             if (bound.region != base.region)
                 continue;
-            if (bound.sym == base.sym && end <= bound.c)
+            if (bound.sym == base.sym && comparable &&
+                domain::implies_bound(static_cast<u64>(bound.c), end))
                 return true;
-            if (bound.sym == 0 && high <= bound.c)
-                return true;
-            // sym + c <= length with a least sym says that there are so many bytes.
-            if (bound.sym != 0 && high <= state.fact(bound.sym).smin() + bound.c)
+            if (high <= static_cast<i64>(
+                            domain::bytes_below(state.fact(bound.sym), static_cast<u64>(bound.c))))
                 return true;
         }
         const PacketBound* nearest = state.bound(base.region, base.sym);
@@ -144,7 +151,7 @@ bool Stepper::memory(State& state, const Val& base, i64 off, const Access& acces
                     nearest == nullptr
                         ? fmt::format("{} of the packet: no test says that they exist", place)
                         : fmt::format("{} of the packet: the tests say so of {} bytes less", place,
-                                      end - nearest->c));
+                                      static_cast<i64>(end) - nearest->c));
     }
     case Region::MapValue: {
         const MapView& map = maps_[base.aux];

@@ -7,6 +7,9 @@
 #include <map>
 #include <optional>
 
+#include "domain/backward.hpp"
+#include "domain/rules.hpp"
+
 namespace skep::verifier {
 namespace {
 
@@ -42,63 +45,42 @@ void each_val(const State& state, auto&& visit) {
 }
 /// What a refined result says about the operand a of its node; nothing if not much.
 Fact backwards(const State& state, const Node& node, const Fact& result) {
+    const auto now = [&] {
+        return domain::moved(state.fact(node.a), static_cast<u64>(node.a_off));
+    };
+    const auto other = [&] {
+        return domain::moved(state.fact(node.b), static_cast<u64>(node.b_off));
+    };
+    const auto count = static_cast<unsigned>(node.imm);
     Fact operand; // of a + a_off
     switch (node.op) {
-    case Op::ZeroExtend: {
-        const Fact now = domain::moved(state.fact(node.a), static_cast<u64>(node.a_off));
-        if (node.width == 32)
-            operand.low = domain::zero_extend(result, 32).low;
-        if (now.umax() <= (node.width == 32 ? 0xffffffffU : (u64{1} << node.width) - 1))
-            return domain::moved(result, u64{0} - static_cast<u64>(node.a_off));
-        operand.bits = {result.bits.value, result.bits.mask | ~((u64{1} << node.width) - 1)};
+    case Op::ZeroExtend:
+        operand = domain::before_zero_extend(result, node.width, now());
         break;
-    }
     case Op::SignExtend:
-        if (node.width == 32)
-            operand.low = result.low;
-        operand.bits = {result.bits.value & ((u64{1} << node.width) - 1),
-                        result.bits.mask | ~((u64{1} << node.width) - 1)};
+        operand = domain::before_sign_extend(result, node.width);
         break;
-    case Op::And: // Bits under the mask are the result's.
-        operand.bits = {result.bits.value & node.imm, result.bits.mask | ~node.imm};
+    case Op::And:
+        operand = domain::before_and(result, node.imm);
         break;
-    case Op::ShiftRight: {
-        const u64 rest = (u64{1} << node.imm) - 1;
-        operand.arc =
-            domain::arc_between(result.umin() << node.imm, result.umax() << node.imm | rest);
+    case Op::ShiftRight:
+        operand = domain::before_shift_right(result, count);
         break;
-    }
-    case Op::ShiftLeft: {
-        // Exact where nothing was shifted out.
-        const Fact now = domain::moved(state.fact(node.a), static_cast<u64>(node.a_off));
-        if (node.imm < 64 && now.umax() >> (64 - node.imm) != 0 && node.imm != 0)
-            return {};
-        operand.arc = domain::arc_between(result.umin() >> node.imm, result.umax() >> node.imm);
+    case Op::ShiftLeft:
+        operand = domain::before_shift_left(result, count, now());
         break;
-    }
-    case Op::Multiply: {
-        // Exact where nothing overflowed.
-        const Fact now = domain::moved(state.fact(node.a), static_cast<u64>(node.a_off));
-        if (node.imm == 0 || now.umax() > UINT64_MAX / node.imm)
-            return {};
-        const u64 least = result.umin() / node.imm + (result.umin() % node.imm != 0 ? 1 : 0);
-        operand.arc = domain::arc_between(least, result.umax() / node.imm);
+    case Op::Multiply:
+        operand = domain::before_multiply(result, node.imm, now());
         break;
-    }
-    case Op::Add: {
-        const Fact other = domain::moved(state.fact(node.b), static_cast<u64>(node.b_off));
-        operand = domain::subtract(result, other);
+    case Op::Add:
+        operand = domain::subtract(result, other());
         break;
-    }
-    case Op::Subtract: {
-        const Fact other = domain::moved(state.fact(node.b), static_cast<u64>(node.b_off));
-        operand = domain::add(result, other);
+    case Op::Subtract:
+        operand = domain::add(result, other());
         break;
-    }
     case Op::Source:
         return {};
     }
-    (void)domain::reduce(operand);
     return domain::moved(operand, u64{0} - static_cast<u64>(node.a_off));
 }
 
@@ -638,7 +620,8 @@ bool within(const State& a, const State& b, const Symbols& symbols) {
         return false;
     for (const PacketBound& bound : b.bounds) {
         const auto [sym, distance] = matching.sym(bound.sym);
-        if (distance == INT64_MIN || !has_bound(a, bound.region, sym, bound.c + distance))
+        if (!domain::may_bound<u64>(static_cast<u64>(distance)) ||
+            !has_bound(a, bound.region, sym, bound.c + distance))
             return false;
     }
     for (const Difference& known : b.differences) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "domain/rules.hpp"
 #include "skep/program/control_flow.hpp"
 
 namespace skep::verifier {
@@ -222,10 +223,7 @@ Val Stepper::extended(State& state, const Val& a, unsigned width, bool is_signed
     const Fact fact = state.of(a);
     const Fact wanted =
         is_signed ? domain::sign_extend(fact, width) : domain::zero_extend(fact, width);
-    const bool is_same =
-        is_signed ? fact.smin() >= -(i64{1} << (width - 1)) && fact.smax() < (i64{1} << (width - 1))
-                  : fact.umax() < u64{1} << width;
-    if (is_same)
+    if (domain::extends_to_itself(fact, width, is_signed))
         return number(a.sym, a.off);
     if (wanted.is_constant())
         return number(0, static_cast<i64>(wanted.bits.value));
@@ -297,9 +295,8 @@ Val Stepper::scalar_alu(State& state, unsigned op, bool wide, bool is_signed, co
     case 0x50:
         if (b_constant) {
             const u64 mask = wide ? constant : constant & 0xffffffff;
-            const Fact fact = state.of(a);
-            if ((fact.bits.mask & ~mask) == 0 && (fact.bits.value & ~mask) == 0)
-                return number(a.sym, a.off); // Nothing to clear.
+            if (domain::clears_nothing(state.of(a), mask))
+                return number(a.sym, a.off);
             return named(state, {.op = Op::And, .a = a.sym, .a_off = a.off, .imm = mask});
         }
         return finish(domain::bit_and(state.of(narrowed(a, false)), state.of(narrowed(b, false))));
@@ -310,7 +307,7 @@ Val Stepper::scalar_alu(State& state, unsigned op, bool wide, bool is_signed, co
         const unsigned count = static_cast<unsigned>(constant) & (width - 1);
         if (b_constant && count == 0)
             return x;
-        if (b_constant && (wide || state.of(x).umax() <= 0xffffffffU >> count))
+        if (b_constant && (wide || domain::shifts_within_half(state.of(x), count)))
             return named(state, {.op = Op::ShiftLeft, .a = x.sym, .a_off = x.off, .imm = count});
         return finish(domain::shift_left(state.of(x), state.of(b), width));
     }
@@ -418,7 +415,9 @@ bool Stepper::pointer_alu(State& state, u32 pc, unsigned op, const Val& a, const
             return fail(pc, "V204", fmt::format("operation on {} and {}", name(a), name(b)));
         const bool same_place =
             a.region == b.region && a.aux == b.aux && a.instance == b.instance && a.sym == b.sym;
-        dst = same_place ? number(0, a.off - b.off) : fresh(state, Fact{});
+        dst = same_place
+                  ? number(0, static_cast<i64>(static_cast<u64>(a.off) - static_cast<u64>(b.off)))
+                  : fresh(state, Fact{});
         return true;
     }
     if (op != 0x00 && op != 0x10)
@@ -491,7 +490,8 @@ void Stepper::set_null(State& state, u32 instance, bool null) {
 
 void Stepper::learn_packet(State& state, Compare compare, const Val& a, const Val& b) {
     const auto learn = [&](Region region, const Val& pointer, i64 more) {
-        state.add_bound({region, pointer.sym, pointer.off + more});
+        if (domain::may_bound<u64>(static_cast<u64>(pointer.off)))
+            state.add_bound({region, pointer.sym, pointer.off + more});
     };
     const auto below = [&](const Val& low, const Val& high, i64 more) {
         if (low.region == Region::Packet && high.region == Region::PacketEnd)

@@ -114,9 +114,13 @@ private:
         bool packet = false;  ///< the helper takes packet memory
         Val length; ///< the size, where it is a number that is known by more than its most
     };
-    /// Behind the last byte that an access may touch, from the start of the region.
-    [[nodiscard]] i64 end_of(const State& state, const Val& base, i64 off,
-                             const Access& access) const;
+    struct Range {
+        i64 low = 0;  ///< the first byte
+        i64 high = 0; ///< behind the last
+    };
+    /// What an access may touch, from the start of the region.
+    [[nodiscard]] Range range_of(const State& state, const Val& base, i64 off,
+                                 const Access& access) const;
 
     /// Linux keeps locks and timers from programs that run where they are taken.
     [[nodiscard]] bool may_use(const MapView& map) const;

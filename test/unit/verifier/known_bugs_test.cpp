@@ -157,6 +157,29 @@ TEST(known_bugs, offsets_into_the_stack_do_not_wrap) {
               "V103 at 5");
 }
 
+/// r2 points to a packet, r9 is any number, and r1 is the distance to it that `steps` compute.
+std::string packet_at(const std::string& steps) {
+    std::string verdict =
+        judge("r6 = r1; call 7; r9 = r0; r9 <<= 32; call 7; r9 |= r0; r2 = *(u32 *)(r6 +0);"
+              "r3 = *(u32 *)(r6 +4);" +
+              steps + "end: r0 = 1; exit");
+    return verdict.substr(0, verdict.find(' '));
+}
+
+// Sums of offsets beyond 2^63 are negative numbers: no bound for what is read.
+TEST(known_bugs, offsets_into_packets_do_not_wrap) {
+    // r9 - 2^63 is 8 to 16; r2 + that is tested, what is 11 bytes further is not.
+    const std::string far =
+        "r4 = 0x8000000000000008 ll; if r9 < r4 goto end; r4 += 8; if r9 > r4 goto end;"
+        "r4 = 0x7ffffffffffffffa ll; r9 += r4; r2 += r9;";
+    EXPECT_EQ(packet_at(far + "if r2 > r3 goto end; r0 = *(u8 *)(r2 +11);"), "V101");
+    EXPECT_EQ(packet_at("if r9 > 8 goto end; r2 += r9; if r2 > r3 goto end; r0 = *(u8 *)(r2 +11);"),
+              "V101");
+    EXPECT_EQ(packet_at("if r9 > 8 goto end; r2 += r9; r4 = r2; r4 += 12; if r4 > r3 goto end;"
+                        "r0 = *(u8 *)(r2 +11);"),
+              "accepted");
+}
+
 // CVE-2022-2905 and its like: what a tail call leaves behind.
 TEST(known_bugs, nothing_is_held_across_a_tail_call) {
     spec::MapDef ring{.kind = spec::MapKind::Ringbuf, .max_entries = 4096};
