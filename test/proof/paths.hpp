@@ -121,6 +121,7 @@ private:
     static constexpr unsigned kPatient = 300'000;
 
     z3::expr apply(const char* name, const std::vector<z3::expr>& of, const z3::sort& range) {
+        functions_ = true;
         z3::expr_vector arguments(context_);
         z3::sort_vector domain(context_);
         for (const z3::expr& argument : of) {
@@ -132,7 +133,7 @@ private:
     }
 
     z3::check_result check(const z3::expr& more, unsigned milliseconds = kPatient) {
-        z3::solver solver(context_, "QF_UFBV");
+        z3::solver solver(context_, functions_ ? "QF_UFBV" : "QF_BV"); // Faster without functions.
         z3::params params(context_);
         params.set("timeout", milliseconds);
         solver.set(params);
@@ -159,6 +160,7 @@ private:
     std::vector<Choice> choices_;
     std::size_t at_ = 0;
     int names_ = 0;
+    bool functions_ = false; ///< some were applied
     std::string model_;
     Paths* before_ = nullptr;
     inline static Paths* current_ = nullptr;

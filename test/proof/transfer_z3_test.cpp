@@ -3,7 +3,7 @@
 //
 // Operations on facts: what an instruction makes of any members is a member of the result (O1,
 // O7). Some are beyond Z3 at 64 bits: products are proved for words of 6 bits, quotients for 8, and
-// shifts by what is not constant for 16; low halves have half as many.
+// shifts by what is not constant and extensions of signs for 16; low halves have half as many.
 #include "symbolic_fact.hpp"
 
 namespace skep::verifier::domain {
@@ -115,13 +115,16 @@ TEST_F(Extensions, with_zeros) {
             width, "zero_extend", [width](const SymbolicFact& a) { return zero_extend(a, width); },
             [width](const Term& x) { return shift_right(shift_left(x, 64 - width), 64 - width); });
 }
-TEST_F(Extensions, with_the_sign) {
-    for (const unsigned width : {8U, 16U, 32U, 64U})
-        extension(
-            width, "sign_extend", [width](const SymbolicFact& a) { return sign_extend(a, width); },
-            [width](const Term& x) {
-                return shift_right_signed(shift_left(x, 64 - width), 64 - width);
-            });
+TEST_F(Extensions, of_16_bits_with_the_sign) {
+    for (const unsigned width : {4U, 8U, 16U})
+        prove(16, "sign_extend", [&] {
+            const Member a = any_member(1);
+            const Term value = shift_right_signed(shift_left(a.x, 16 - width), 16 - width);
+            const Term above = width == 16 ? Term{} : ~low_mask(a.x, width);
+            speak_of({a.x, value, a.x & ~above});
+            Lemmas::operands = {{a.x & ~above, above}};
+            return holds(sign_extend<Term>(a.fact, width), value);
+        });
 }
 TEST_F(Extensions, in_the_opposite_order_of_bytes) {
     for (const unsigned width : {16U, 32U, 64U})

@@ -527,4 +527,14 @@ bool Stepper::call(State& state, u32 pc) {
     return result(state, pc, *proto);
 }
 
+bool Stepper::is_tail_call(u32 pc) const {
+    const isa::Insn& insn = program_.insns[pc];
+    return insn.opcode == isa::kCall && insn.src == isa::kCallHelper &&
+           static_cast<u32>(insn.imm) == kTailCall;
+}
+
+void Stepper::return_anything(State& state) {
+    state.frame().regs[0] = fresh(state, Fact{});
+}
+
 } // namespace skep::verifier

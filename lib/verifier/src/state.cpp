@@ -271,7 +271,8 @@ void forget_unused(State& state, const Symbols& symbols) {
         const std::size_t end = used.size();
         for (std::size_t i = from; i < end; ++i) {
             const Node& node = symbols[used[i]];
-            if (node.op == Op::Source)
+            // What changes in step with nothing is a number like any other.
+            if (node.op == Op::Source || node.op == Op::Multiply)
                 continue;
             use(node.a);
             use(node.b);
@@ -462,7 +463,8 @@ public:
             return a == 0 && a_off == b_off;
         const auto distance = static_cast<i64>(static_cast<u64>(a_off) - static_cast<u64>(b_off));
         if (const Bound* found = find(b))
-            return found->a == a && found->distance == distance;
+            return (found->a == a && found->distance == distance) ||
+                   equal(found->a, found->distance, a, distance);
         if (count_ == bound_.size())
             return false;
         symbols_.mark(b, static_cast<u32>(count_));
@@ -524,6 +526,15 @@ private:
     [[nodiscard]] const Bound* find(Sym b) const {
         const u32 index = symbols_.marked(b, kNotBound);
         return index == kNotBound ? nullptr : &bound_[index];
+    }
+
+    /// By what they are made of.
+    [[nodiscard]] bool equal(Sym x, i64 x_off, Sym y, i64 y_off) const {
+        if (symbols_[x].op == Op::Source && symbols_[y].op == Op::Source)
+            return false; // They were compared.
+        Linear rest = Linear::of(symbols_, x, x_off);
+        rest.add(Linear::of(symbols_, y, y_off), ~u64{0});
+        return rest.is_constant() && rest.constant == 0;
     }
 
     /// The definition of b is an equation between what a + distance and its operands stand for.

@@ -69,6 +69,9 @@ public:
     /// The states behind the call.
     bool call_by_summary(const State& state, u32 pc, u32 live, const Summary& summary,
                          std::vector<State>& after);
+    [[nodiscard]] bool is_tail_call(u32 pc) const;
+    /// r0 becomes a number of which nothing is known.
+    void return_anything(State& state);
     /// The instruction calls a helper that calls a function of the program, any number of times.
     [[nodiscard]] bool calls_back(u32 pc) const;
     /// Into that function, which begins at `target`. Requires that step() took the call.

@@ -264,6 +264,16 @@ bool Walker::no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next) {
     return exit(out, pc, next);
 }
 
+/// The program that a function jumps to returns to the function's caller, with any number. For the
+/// program itself that is the end.
+bool Walker::tail_call(const Arrival& now, u32 pc, std::vector<Arrival>& next) {
+    if (now.state.frames.size() == 1)
+        return true;
+    Arrival out = now;
+    stepper_.return_anything(out.state);
+    return exit(out, pc, next);
+}
+
 bool Walker::exit(Arrival& now, u32 pc, std::vector<Arrival>& next) {
     State& state = now.state;
     stepper_.about(-1);
@@ -308,8 +318,10 @@ bool Walker::call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_o
         }
         return true;
     }
-    if (!stepper_.calls_back(pc))
-        return goes_on = stepper_.step(state, pc);
+    if (!stepper_.calls_back(pc)) {
+        goes_on = stepper_.step(state, pc);
+        return goes_on && (!stepper_.is_tail_call(pc) || tail_call(now, pc, next));
+    }
     State inside = state;
     if (!stepper_.step(state, pc))
         return false;

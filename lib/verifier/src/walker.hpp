@@ -129,6 +129,7 @@ private:
     void decide(Arrival& arrival, u32 pc, bool taken) const;
     bool recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
+    bool tail_call(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool call(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool by_summary(const Arrival& now, u32 pc, std::vector<Arrival>& next);

@@ -180,6 +180,24 @@ TEST(known_bugs, offsets_into_packets_do_not_wrap) {
               "accepted");
 }
 
+// What a function that makes a tail call returns is up to the program that it jumps to.
+TEST(known_bugs, a_tail_call_returns_any_number_to_the_caller) {
+    spec::MapDef programs{
+        .kind = spec::MapKind::ProgArray, .key_size = 4, .value_size = 4, .max_entries = 4};
+    programs.name = "programs";
+    const std::array maps{verifier::MapView{.def = &programs}};
+    const auto judged = [&](const std::string& end) {
+        return verifier::verify(
+                   *program("call pc+5; r1 = r10; r1 += -8; r1 += r0; *(u8 *)(r1 +0) = 1; exit;"
+                            "r2 = map[id:0]; r3 = 0; call 12; r0 = 0;" +
+                                end,
+                            spec::ProgramType::Xdp),
+                   maps)
+            .outcome;
+    };
+    EXPECT_EQ(judged("exit"), verifier::Outcome::Rejected);
+}
+
 // CVE-2022-2905 and its like: what a tail call leaves behind.
 TEST(known_bugs, nothing_is_held_across_a_tail_call) {
     spec::MapDef ring{.kind = spec::MapKind::Ringbuf, .max_entries = 4096};
