@@ -130,6 +130,7 @@ std::optional<State> Stepper::project(const State& state, u32 pc, u32 live) {
         made.references.push_back(symbols_.fresh());
     made.facts = state.facts;
     made.bounds = state.bounds;
+    made.differences = state.differences;
     forget_unused(made, symbols_);
     return made;
 }
