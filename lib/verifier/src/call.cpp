@@ -206,7 +206,8 @@ bool Stepper::sized_memory(State& state, u32 pc, const spec::HelperProto& proto,
             const bool exact = fact.is_constant() || memory_kind == ArgKind::MemoryOut;
             stack_touch(state, pointer.aux, low, low + access.size, exact);
         } else if (fact.umax() != 0) {
-            stack_touch(state, pointer.aux, at.smin(), range_of(state, pointer, 0, access).high, false);
+            stack_touch(state, pointer.aux, at.smin(), range_of(state, pointer, 0, access).high,
+                        false);
         }
     }
     return true;

@@ -28,8 +28,8 @@ bool writes_packets(spec::ProgramType type) {
 
 Stepper::Range Stepper::range_of(const State& state, const Val& base, i64 off,
                                  const Access& access) const {
-    const auto extent = domain::extent_of(state.of(base), static_cast<u64>(off),
-                                          static_cast<u64>(access.size));
+    const auto extent =
+        domain::extent_of(state.of(base), static_cast<u64>(off), static_cast<u64>(access.size));
     Range range{static_cast<i64>(extent.low), static_cast<i64>(extent.high)};
     if (access.length.kind != Kind::Scalar)
         return range;
