@@ -491,10 +491,13 @@ public:
 
     /// The definitions that the covering state may use to refine one symbol by another.
     bool definitions() {
+        const std::size_t held = count_;
         for (std::size_t i = 0; i < count_; ++i) {
             const auto [b, a, distance] = bound_[i];
             const Node& node = symbols_[b];
-            if (node.op == Op::Source || harmless(node) || holds(node, a, distance))
+            // What is only part of a definition, and not known, is where refinements end.
+            if (node.op == Op::Source || (i >= held && !to_.knows(b)) || harmless(node) ||
+                holds(node, a, distance))
                 continue;
             const Node& other = symbols_[a];
             const bool alike = distance == 0 && other.op == node.op && other.width == node.width &&
