@@ -730,7 +730,9 @@ public:
         const i64 whole = widening_ == nullptr ? 0 : more + rest;
         const Fact of_x = domain::moved(a_.fact(x), static_cast<u64>(pair.x_off + whole));
         const Fact of_y = domain::moved(b_.fact(y), static_cast<u64>(pair.y_off + whole));
-        const Fact fact = domain::moved(both(of_x, of_y), u64{0} - static_cast<u64>(whole));
+        Fact fact = domain::moved(both(of_x, of_y), u64{0} - static_cast<u64>(whole));
+        if (whole != 0) // What a fact says may be sharper elsewhere.
+            fact = domain::join(fact, plain(pair));
         if (known)
             known_.emplace_back(made, fact);
         else
@@ -782,7 +784,37 @@ public:
     }
 
     /// What is known of one number by what it is made of, once all are there.
-    [[nodiscard]] bool settle() {
+    void settle() {
+        if (derived_.empty() && known_.empty())
+            return;
+        const auto before = out_.facts;
+        // Both states are in it, so that there is no contradiction.
+        const bool consistent = refine_made();
+        assert(consistent);
+        (void)consistent;
+        // What the states themselves do not know of it may not be asked of them.
+        for (const auto& [sym, fact] : before) {
+            const Fact after = out_.fact(sym);
+            if (after == fact)
+                continue;
+            Fact least = after;
+            if (kept(sym))
+                least = domain::join(least, domain::join(a_.fact(sym), b_.fact(sym)));
+            for (const Source& source : sources_)
+                if (source.made == sym)
+                    least = domain::join(least, plain(source));
+            out_.set_fact(sym, least);
+        }
+    }
+
+private:
+    /// The join of what is known on both sides.
+    [[nodiscard]] Fact plain(const Source& pair) const {
+        return domain::join(domain::moved(a_.fact(pair.x), static_cast<u64>(pair.x_off)),
+                            domain::moved(b_.fact(pair.y), static_cast<u64>(pair.y_off)));
+    }
+
+    [[nodiscard]] bool refine_made() {
         for (const Sym sym : derived_) {
             const Fact fact = out_.fact(sym);
             out_.set_fact(sym, evaluate(out_, symbols_[sym]));
@@ -795,6 +827,7 @@ public:
         return true;
     }
 
+public:
     void bounds() {
         const auto common = [this](Region region, Sym made, Sym x, i64 x_off, Sym y, i64 y_off) {
             const PacketBound* one = a_.bound(region, x);
@@ -978,10 +1011,7 @@ State join(const State& a, const State& b, Symbols& symbols, const domain::Widen
     out.held_map = a.held_map;
     joiner.bounds();
     joiner.differences();
-    // Both states are in it, so that there is no contradiction.
-    const bool consistent = joiner.settle();
-    assert(consistent);
-    (void)consistent;
+    joiner.settle();
     forget_unused(out, symbols);
     return out;
 }
