@@ -14,6 +14,7 @@ struct Kept {
     State state;
     u64 shape = 0;
     bool done = false;
+    u32 node = 0; ///< of the engine's Lineage
     /// For each way out, in the order in which Walker::walk() finds them: which of the states kept
     /// there holds what arrives.
     std::vector<u32> targets;

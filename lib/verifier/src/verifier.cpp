@@ -8,11 +8,13 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "explain.hpp"
 #include "facts.hpp"
 #include "follower.hpp"
+#include "lineage.hpp"
 #include "order.hpp"
 #include "proof.hpp"
 #include "skep/btf/btf.hpp"
@@ -34,6 +36,12 @@ constexpr std::size_t kJoins = 2;
 constexpr std::size_t kWidenings = 24;
 /// States at one point, where loops are widened: with more, another way is better.
 constexpr std::size_t kMostAtOnePoint = 256;
+/// Of one attempt: merges that are undone, ways that each of them tells apart at first and at most,
+/// and states of a shape that wait at one place. Loops that are widened once more.
+constexpr std::size_t kMaxSplits = 32;
+constexpr u32 kSides = 16;
+constexpr u32 kMostSides = 64;
+constexpr std::size_t kNarrowings = 2;
 
 /// Findings to report, and to look for (the same one is found on many paths).
 constexpr std::size_t kMaxFindings = 20;
@@ -115,8 +123,13 @@ private:
         widen_loops_ = order_.has_loops();
         if (widen_loops_)
             limit_ = before + options_.max_visits / 10;
-        bool proved = certified(joined(*start));
-        const auto again = [&](auto attempt) {
+        const auto attempt = [&] {
+            splits_.clear();
+            stops_.clear();
+            return certified(joined(*start)) || rescue(*start, before, certified);
+        };
+        bool proved = attempt();
+        const auto again = [&](auto another) {
             if (proved || report_.outcome == Outcome::Unsupported)
                 return;
             kept_.clear();
@@ -124,7 +137,7 @@ private:
             diverges_ = false;
             const auto lost = std::exchange(report_.findings, {});
             report_.statistics.visited = before;
-            proved = certified(attempt());
+            proved = another();
             // Where an attempt took too long, what the one before it lacked says more.
             if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
@@ -132,12 +145,12 @@ private:
         // What widening gave up may be found round by round.
         limit_ = before + options_.max_visits;
         if (std::exchange(widen_loops_, false))
-            again([&] { return joined(*start); });
+            again(attempt);
         if (!contracts_.empty())
             again([&] {
                 exact_ = true;
                 walker_.stepper().count_rounds(true);
-                return joined(*start);
+                return attempt();
             });
         // What was lost in a join may be found on the single paths.
         if (proved || report_.findings[0].code != kBudget)
@@ -145,7 +158,7 @@ private:
                 // There can be many more paths than are worth walking.
                 limit_ = std::min(limit_, before + options_.max_visits / 5);
                 report_.statistics.path_mode = true;
-                return by_paths(*start);
+                return certified(by_paths(*start));
             });
         for (const auto& [point, states] : kept_)
             report_.statistics.states += states.size();
@@ -157,6 +170,98 @@ private:
             main_exact_ = exact_;
         }
         return proved;
+    }
+
+    /// After an attempt that ended in a finding: undoes the merges, and takes back the widening,
+    /// in which what it needs was lost, for as long as there are any.
+    template <class Certified>
+    bool rescue(const State& start, std::uint64_t before, Certified certified) {
+        std::uint64_t& visited = report_.statistics.visited;
+        const std::uint64_t all = limit_ - before;
+        std::uint64_t left = std::max<std::uint64_t>(all / 5, 1);
+        // The next attempts may cost about as much as this one, or more.
+        const std::uint64_t took = visited - before;
+        // Rounds come next, and often do.
+        std::uint64_t search = widen_loops_ ? std::min(left, took / 8 + 500) : left;
+        // The last one that says what is missing.
+        std::vector<Finding> findings = report_.findings;
+        Outcome outcome = report_.outcome;
+        sides_ = kSides;
+        std::size_t narrowings = 0;
+        const auto spend = [&] {
+            left -= std::min(left, visited - before);
+            visited = before;
+        };
+        while (failing_ != Lineage::kNone && outcome == Outcome::Rejected &&
+               splits_.size() < kMaxSplits && left != 0) {
+            visited = before;
+            const auto loss = find_loss(walker_, kept_, lineage_, failing_, search, visited);
+            search -= std::min(search, visited - before);
+            spend();
+            if (!loss)
+                break;
+            findings.back().notes = loss->notes;
+            if (loss->widened && (!widen_loops_ || narrowings++ == kNarrowings))
+                break;
+            if (left < took * (loss->widened ? 2 : 1))
+                break;
+            limit_ = before + left;
+            if (loss->widened) {
+                if (!narrow(start))
+                    break;
+                spend();
+                limit_ = before + left;
+            } else if (!split(lineage_[loss->node].point)) {
+                break;
+            }
+            restart();
+            if (certified(joined(start)))
+                return true;
+            spend();
+            if (failing_ != Lineage::kNone && report_.outcome == Outcome::Rejected) {
+                findings = report_.findings;
+                outcome = report_.outcome;
+            }
+        }
+        report_.findings = std::move(findings);
+        report_.outcome = outcome;
+        return false;
+    }
+
+    void restart() {
+        kept_.clear();
+        states_ = 0;
+        diverges_ = false;
+        report_.findings.clear();
+        sides_of_.clear();
+        for (Split& split : splits_)
+            split.sides.clear();
+    }
+
+    /// Tells apart what arrives at a point on different ways; false if that is being done.
+    bool split(const Point& point) {
+        if (std::ranges::find(splits_, point, &Split::point) == splits_.end()) {
+            splits_.push_back({.point = point});
+            return true;
+        }
+        return std::exchange(sides_, kMostSides) != kMostSides;
+    }
+
+    /// What arrives at the heads of loops, if all that widening assumed were so, is less than that.
+    /// Loops are widened once more, and their bounds stop at those of what arrives: if they hold,
+    /// they stay. So each loop is narrowed by what its body does, not by what it was entered with.
+    bool narrow(const State& start) {
+        Recorder recorder;
+        recorder.assume = true;
+        restart();
+        arrived_.emplace();
+        walker_.record(&recorder);
+        const bool done = joined(start);
+        walker_.record(nullptr);
+        const auto arrived = *std::exchange(arrived_, std::nullopt);
+        for (const auto& [of, state] : arrived)
+            stop_at(stops_.try_emplace(of, widening_).first->second, state);
+        return done;
     }
 
     /// Each on its own: calls rely on nothing but the contract.
@@ -473,7 +578,9 @@ private:
     bool joined(const State& start) {
         queue_.clear();
         contracts_.clear();
-        arrive({start, root_}, {});
+        lineage_.clear();
+        failing_ = Lineage::kNone;
+        arrive({start, root_}, {}, {});
         while (!queue_.empty()) {
             const Group group = std::move(queue_.begin()->second);
             queue_.erase(queue_.begin());
@@ -486,14 +593,19 @@ private:
             for (const u32 index : group.waiting) {
                 std::vector<Arrival> arrivals;
                 if (!walker_.walk({kept_[group.point][index].state, group.point.pc}, arrivals,
-                                  report_.statistics.visited))
+                                  report_.statistics.visited)) {
+                    failing_ = kept_[group.point][index].node;
                     return fail();
+                }
                 if (over_budget(group.point.pc))
                     return false;
                 std::vector<u32> targets;
                 targets.reserve(arrivals.size());
-                for (Arrival& arrival : arrivals)
-                    targets.push_back(arrive(std::move(arrival), group.place));
+                Lineage::Way way{.from = kept_[group.point][index].node};
+                for (Arrival& arrival : arrivals) {
+                    targets.push_back(arrive(std::move(arrival), group.place, way));
+                    ++way.arrival;
+                }
                 kept_[group.point][index].targets = std::move(targets);
             }
         }
@@ -501,14 +613,25 @@ private:
     }
 
     /// Keeps or joins a state; its index among those of its point.
-    u32 arrive(Arrival arrival, const Place& from) {
-        const u64 form = shape(arrival.state);
+    u32 arrive(Arrival arrival, const Place& from, Lineage::Way way) {
+        u64 form = shape(arrival.state);
         const Point point = point_of(arrival.state, arrival.pc);
         Place here = place(arrival.state, arrival.pc, from);
         Place key = sorted(here);
         std::vector<Kept>& states = kept_[point];
         const bool bounded = arrival.by_contract || walker_.stepper().calls_back(arrival.pc);
         const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
+        Sides sides;
+        if (!splits_.empty())
+            form = tell_apart(form, point, way, sides);
+        const domain::Widening* bounds = &widening_;
+        if (widens && (arrived_ || !stops_.empty())) {
+            const Class of{without_rounds(here), form};
+            if (arrived_)
+                note_arrival(of, arrival.state);
+            if (const auto known = stops_.find(of); known != stops_.end())
+                bounds = &known->second;
+        }
         std::vector<u32>* all = nullptr;
         if (widen_loops_)
             if (const auto found = covering_of(states, form, arrival.state))
@@ -532,14 +655,27 @@ private:
                 if (!within(arrival.state, states[index].state, walker_.symbols()))
                     states[index].state =
                         join(states[index].state, arrival.state, walker_.symbols());
+                way.to = states[index].node;
+                lineage_.lead(way);
                 return index;
             }
+        if (!splits_.empty())
+            if (const auto found = other_way(group.waiting, states, arrival.state)) {
+                way.to = states[*found].node;
+                lineage_.lead(way);
+                return *found;
+            }
+        u32 before = Lineage::kNone;
         if (widens && !exact_)
-            widen_by(*all, states, form, arrival.state);
+            before = widen_by(*all, states, form, arrival.state, *bounds);
         diverges_ |= widen_loops_ && states.size() >= kMostAtOnePoint;
         const auto index = static_cast<u32>(states.size());
         ++states_;
-        states.push_back({.state = std::move(arrival.state), .shape = form});
+        way.to = lineage_.add({.point = point, .index = index, .before = before});
+        lineage_.lead(way);
+        if (!splits_.empty())
+            sides_of_[way.to] = std::move(sides);
+        states.push_back({.state = std::move(arrival.state), .shape = form, .node = way.to});
         group.waiting.push_back(index);
         if (all != nullptr)
             all->push_back(index);
@@ -572,22 +708,103 @@ private:
         return std::nullopt;
     }
 
-    /// Makes a state hold the last one of its shape as well, and more if there were many.
-    void widen_by(const std::vector<u32>& all, const std::vector<Kept>& states, u64 form,
-                  State& state) {
+    /// Which way a state came at each point where ways are told apart: the last time.
+    using Sides = std::vector<u32>;
+    struct Split {
+        Point point;
+        /// Where a way begins: the point, the shape there, and which of the ways from there.
+        std::map<std::tuple<Point, u64, u32>, u32> sides{};
+    };
+
+    /// The shape with the sides of an arrival, which it inherits and changes here.
+    u64 tell_apart(u64 form, const Point& point, const Lineage::Way& way, Sides& sides) {
+        if (way.from != Lineage::kNone)
+            sides = sides_of_[way.from];
+        sides.resize(splits_.size());
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            if (splits_[i].point != point || way.from == Lineage::kNone)
+                continue;
+            const Lineage::Node& from = lineage_[way.from];
+            const u64 shape_there = shape(kept_[from.point][from.index].state);
+            auto& known = splits_[i].sides;
+            const auto next = static_cast<u32>(known.size()) + 1;
+            sides[i] = std::min(
+                known.try_emplace({from.point, shape_there, way.arrival}, next).first->second,
+                sides_);
+        }
+        for (const u32 side : sides)
+            form = (form ^ side) * 0x9e3779b97f4a7c15 + 1;
+        return form;
+    }
+
+    /// A state that waits, came on another way, and holds this one; or is joined with it, where
+    /// there are too many.
+    std::optional<u32> other_way(const std::vector<u32>& waiting, std::vector<Kept>& states,
+                                 const State& state) {
+        for (const u32 index : waiting)
+            if (within(state, states[index].state, walker_.symbols()))
+                return index;
+        if (waiting.size() < sides_)
+            return std::nullopt;
+        const u64 form = shape(state);
+        for (const u32 index : waiting)
+            if (shape(states[index].state) == form) {
+                states[index].state = join(states[index].state, state, walker_.symbols());
+                return index;
+            }
+        return std::nullopt;
+    }
+
+    /// Of states at the head of a loop: the place without rounds, and the shape.
+    using Class = std::pair<Place, u64>;
+
+    /// Notes what arrives at the head of a loop.
+    void note_arrival(const Class& of, const State& state) {
+        const auto [known, first] = arrived_->try_emplace(of, state);
+        if (!first && !within(state, known->second, walker_.symbols()))
+            known->second = join(known->second, state, walker_.symbols());
+    }
+
+    /// Lets bounds stop at those of a state, too.
+    void stop_at(domain::Widening& widening, const State& state) const {
+        const auto add = [&](const Fact& fact) {
+            widening.thresholds.push_back(fact.smin());
+            widening.thresholds.push_back(fact.smax());
+        };
+        for (const auto& [sym, fact] : state.facts)
+            add(fact);
+        for (const Frame& frame : state.frames) {
+            for (const Val& val : frame.regs)
+                add(state.of(val));
+            for (const Cell& cell : frame.stack)
+                if (cell.size != 0 && cell.size != Cell::kRest)
+                    add(state.of(cell.val));
+        }
+        std::ranges::sort(widening.thresholds);
+        const auto same = std::ranges::unique(widening.thresholds);
+        widening.thresholds.erase(same.begin(), same.end());
+    }
+
+    /// Makes a state hold the last one of its shape as well, and more if there were many. The node
+    /// of that one, if it was widened.
+    u32 widen_by(const std::vector<u32>& all, const std::vector<Kept>& states, u64 form,
+                 State& state, const domain::Widening& bounds) {
         std::size_t count = 0;
         const State* last = nullptr;
+        u32 node = Lineage::kNone;
         for (const u32 index : all)
             if (states[index].shape == form) {
                 last = &states[index].state;
+                node = states[index].node;
                 ++count;
             }
         if (last == nullptr)
-            return;
+            return Lineage::kNone;
         const domain::Widening* widening = count > kWidenings ? &give_up_
-                                           : count > kJoins   ? &widening_
+                                           : count > kJoins   ? &bounds
                                                               : nullptr;
         state = join(*last, state, walker_.symbols(), widening);
+        return node;
     }
 
     /// At the head of a loop: the state was there before, no more and no less.
@@ -744,7 +961,7 @@ private:
         for (u32 i = 0; i < states.size(); ++i)
             if (!states[i].done)
                 open.push_back(i);
-        widen_by(open, states, form, state);
+        (void)widen_by(open, states, form, state, widening_);
     }
 
     const Program& program_;
@@ -765,6 +982,13 @@ private:
     std::uint64_t states_ = 0;
     std::map<Place, Group> queue_;
     std::map<Place, std::vector<u32>> contracts_;
+    Lineage lineage_;                         ///< of the last joined attempt
+    u32 failing_ = Lineage::kNone;            ///< the node whose walk ended in a finding
+    std::vector<Split> splits_;               ///< merges that are undone
+    std::unordered_map<u32, Sides> sides_of_; ///< by node, where there are splits
+    u32 sides_ = kSides;                      ///< that a split has at most
+    std::map<Class, domain::Widening> stops_; ///< at heads of loops, where that is known better
+    std::optional<std::map<Class, State>> arrived_; ///< what arrives there, if that is asked for
     Proof kept_;
     std::optional<FactCollector> facts_; ///< if they were asked for, of what is proved so far
     std::map<u32, u64> worst_cases_;

@@ -32,6 +32,7 @@ struct Arrival {
     u64 iterator = 0;
     /// Where a Recorder is at work: the decisions since then.
     std::vector<Decision> trail;
+    u32 last = 0; ///< likewise: the last instruction before
 
     /// On the way from there to a place with a state.
     static Arrival after(Arrival&& from, State state, u32 pc, bool by_contract = false) {
@@ -59,10 +60,14 @@ struct Recorder {
         Finding finding;
         bool unsupported = false;
         std::vector<Decision> trail;
+        std::vector<Sym> about; ///< what the value that it is about is made of
     };
     std::vector<Found> found;
     /// Findings about what an earlier finding had left unknown.
     std::uint32_t folded = 0;
+    /// What comes after a finding is walked with all that is still known, not with as little as
+    /// leads to no finding that follows from it.
+    bool assume = false;
 };
 
 /// Walks states through the program from one place where states are kept to the next. Engine and
@@ -110,6 +115,7 @@ private:
     void tell(const Arrival& now, u32 pc, const std::vector<Arrival>& next, std::size_t first,
               bool goes_on);
     void decide(Arrival& arrival, u32 pc, bool taken) const;
+    void assume(State& state, u32 pc);
     bool recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool exit(Arrival& now, u32 pc, std::vector<Arrival>& next);
@@ -127,6 +133,7 @@ private:
     Watcher* watcher_ = nullptr;
     std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
+    u32 last_ = 0; ///< where a Recorder is at work: the last instruction
     std::vector<u32> callees_;
 };
 

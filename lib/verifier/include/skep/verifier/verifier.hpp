@@ -27,6 +27,8 @@ struct Note {
     std::uint32_t insn = 0;
     int reg = -1;     ///< the register it is about; -1: none
     std::string text; ///< "is packet + 14 from here", "is tested: 34 bytes are there"
+    /// "merge" or "widening" where ways met and what each knew was lost; else "".
+    std::string kind{};
 };
 
 /// A conditional jump, or a call that can go two ways, on the way to a finding.
