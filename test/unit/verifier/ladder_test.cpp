@@ -158,5 +158,48 @@ TEST(ladder, nested_loops_are_narrowed_together) {
     EXPECT_EQ(judge(program(31)).substr(0, 4), "V102");
 }
 
+/// The first finding with code V101, V102 or V103 of an analysis that may not take long.
+Finding hasty(const std::string& text, std::uint64_t visits) {
+    const auto program = test::program(text, spec::ProgramType::Xdp);
+    spec::MapDef def{
+        .kind = spec::MapKind::Array, .key_size = 4, .value_size = 16, .max_entries = 4};
+    const std::array maps{MapView{.def = &def}};
+    const Report report = verify(*program, maps, {.max_visits = visits, .explain = true});
+    for (const Finding& finding : report.findings)
+        if (finding.code.starts_with("V10"))
+            return finding;
+    return {};
+}
+
+TEST(ladder, a_finding_says_where_ways_met_and_what_each_knew) {
+    // The paths are too many: what is left is what the joined states lacked.
+    const Finding finding =
+        hasty(std::string(kPacket) + "r6 = 0; if r4 > r3 goto m; r6 = 1; m:" + diamonds(20) +
+                  "if r6 == 0 goto end; r0 = *(u64 *)(r7 +0); end: r0 = 1; exit",
+              4200);
+    ASSERT_FALSE(finding.notes.empty());
+    const Note& note = finding.notes.back();
+    EXPECT_EQ(note.kind, "merge");
+    EXPECT_EQ(note.insn, 8);
+    EXPECT_EQ(note.reg, 7);
+    EXPECT_EQ(note.text, "is the packet's data with 8 bytes tested on the way through instruction "
+                         "7, and the packet's data, not tested, on the way through instruction 6 "
+                         "(jumps): both meet here");
+}
+
+TEST(ladder, a_finding_says_where_a_loop_was_widened) {
+    // Too many rounds to tell them apart.
+    const Finding finding =
+        hasty(indexed(0xffff) + "r8 = 0; l: r8 += 1; if r8 < r6 goto l; r8 >>= 12; r7 += r8;"
+                                "r0 = *(u8 *)(r7 +0); end: r0 = 1; exit",
+              1000);
+    ASSERT_FALSE(finding.notes.empty());
+    EXPECT_EQ(finding.notes.front().kind, "widening");
+    EXPECT_EQ(finding.notes.front().insn, 12);
+    EXPECT_EQ(finding.notes.front().reg, 8);
+    EXPECT_EQ(finding.notes.front().text,
+              "is 1 to 256 after some rounds, and more in each: 0 to 65535 is assumed here");
+}
+
 } // namespace
 } // namespace skep::verifier

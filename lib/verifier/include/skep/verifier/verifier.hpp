@@ -52,6 +52,13 @@ struct Finding {
 /// What a code means, in a few words: "access to the packet not covered by a test".
 [[nodiscard]] std::string_view title_of(std::string_view code) noexcept;
 
+struct Title {
+    std::string_view code;
+    std::string_view title;
+};
+/// All codes, in their order.
+[[nodiscard]] std::span<const Title> catalogue() noexcept;
+
 /// A part of a map's value that loads and stores may not touch: it belongs to helpers.
 struct SpecialField {
     enum class Kind : std::uint8_t { SpinLock, Timer, Other };
