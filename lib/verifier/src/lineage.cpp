@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <span>
+#include <utility>
 
 #include "explain.hpp"
 
@@ -26,7 +27,7 @@ public:
         by_target_.resize(ways.size());
         for (u32 i = 0; i < ways.size(); ++i)
             by_target_[i] = i;
-        std::ranges::stable_sort(by_target_, {}, [&](u32 way) { return ways[way].to; });
+        std::ranges::sort(by_target_, {}, [&](u32 way) { return std::pair(ways[way].to, way); });
         walker_.record(&recorder_);
     }
     Search(const Search&) = delete;
