@@ -59,6 +59,7 @@ void add_run(Cli& cli);
 void add_map(Cli& cli);
 void add_disasm(Cli& cli);
 void add_verify(Cli& cli);
+void add_explain(Cli& cli);
 void add_doctor(Cli& cli);
 void add_version(Cli& cli);
 void add_completion(Cli& cli);

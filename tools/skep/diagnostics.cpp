@@ -42,8 +42,10 @@ std::string Diagnostics::variable(std::uint32_t insn, int reg) const {
 std::string Diagnostics::about(const Note& note) const {
     if (note.reg < 0)
         return note.text;
-    // What is written here has its name from the next instruction on.
-    std::string name = variable(note.insn + disassembly_.slots(note.insn), note.reg);
+    // What is written here has its name from the next instruction on; where ways meet, nothing is.
+    const bool written = note.kind.empty();
+    std::string name =
+        variable(note.insn + (written ? disassembly_.slots(note.insn) : 0), note.reg);
     if (name.empty())
         name = variable(note.insn, note.reg);
     if (name.empty())
@@ -167,6 +169,8 @@ Json Diagnostics::json() const {
         for (const Note& note : finding.notes) {
             Json told = place(note.insn);
             told["text"] = about(note);
+            if (!note.kind.empty())
+                told["kind"] = note.kind;
             notes.push_back(std::move(told));
         }
         row["notes"] = std::move(notes);
@@ -196,8 +200,12 @@ Json Diagnostics::sarif(const std::string& uri) const {
     Json results = Json::array();
     for (const Finding& finding : report_.findings) {
         Json related = Json::array();
-        for (const Note& note : finding.notes)
-            related.push_back(location(note.insn, about(note)));
+        for (const Note& note : finding.notes) {
+            Json told = location(note.insn, about(note));
+            if (!note.kind.empty())
+                told["properties"] = {{"kind", note.kind}};
+            related.push_back(std::move(told));
+        }
         Json result{{"ruleId", finding.code},
                     {"level", report_.outcome == Outcome::Rejected ? "error" : "note"},
                     {"message",

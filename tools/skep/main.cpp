@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
         add_map(cli);
         add_disasm(cli);
         add_verify(cli);
+        add_explain(cli);
         add_doctor(cli);
         add_version(cli);
         add_completion(cli);

@@ -13,6 +13,7 @@ struct Kept {
     u32 id = 0; ///< of the checker
     bool done = false;
     const Summary* summary = nullptr; ///< of a call: what it goes by
+    u32 node = 0;                     ///< of the engine's Lineage
 };
 
 /// The states that the engine keeps, by point. All are walked in a proof.

@@ -2,14 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "skep/verifier/verifier.hpp"
 
 namespace skep::verifier {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kTitles{{
+constexpr std::array<Title, 28> kTitles{{
     {"V100", "not a valid instruction"},
     {"V101", "packet access that no test covers"},
     {"V102", "map value access out of bounds"},
@@ -43,9 +42,12 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kTitles{
 } // namespace
 
 std::string_view title_of(std::string_view code) noexcept {
-    const auto* found =
-        std::ranges::find(kTitles, code, &std::pair<std::string_view, std::string_view>::first);
-    return found == kTitles.end() ? "" : found->second;
+    const auto* found = std::ranges::find(kTitles, code, &Title::code);
+    return found == kTitles.end() ? "" : found->title;
+}
+
+std::span<const Title> catalogue() noexcept {
+    return kTitles;
 }
 
 } // namespace skep::verifier

@@ -8,11 +8,13 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "explain.hpp"
 #include "facts.hpp"
 #include "follower.hpp"
+#include "lineage.hpp"
 #include "order.hpp"
 #include "proof.hpp"
 #include "skep/btf/btf.hpp"
@@ -37,6 +39,12 @@ constexpr std::size_t kWidenings = 24;
 constexpr std::size_t kMostAtOnePoint = 256;
 /// Instructions to spend on the proof of a function in any case.
 constexpr std::uint64_t kLeastBudget = 4096;
+/// Of one attempt: merges that are undone, ways that each of them tells apart at first and at most,
+/// and states of a shape that wait at one place. Loops that are widened once more.
+constexpr std::size_t kMaxSplits = 32;
+constexpr u32 kSides = 16;
+constexpr u32 kMostSides = 64;
+constexpr std::size_t kNarrowings = 2;
 
 /// Findings to report, and to look for (the same one is found on many paths).
 constexpr std::size_t kMaxFindings = 20;
@@ -131,10 +139,7 @@ private:
             return true;
         };
         const auto attempt = [&](auto explore) {
-            kept_.clear();
-            checker_->clear();
-            states_ = 0;
-            diverges_ = false;
+            clear();
             begun_ = report_.statistics.visited;
             attempt_ = facts_;
             walker_.watch(attempt_ ? &*attempt_ : nullptr);
@@ -157,13 +162,22 @@ private:
             limit_ = before + options_.max_visits / 10;
         summaries_ = summariser_.any() && !no_summaries_;
         const bool rejected = rejected_;
-        bool proved = attempt([&] { return joined(*start); });
-        const auto again = [&](auto explore) {
+        // Joined states; where what is needed was lost in them, more of them.
+        const auto by_joins = [&] {
+            splits_.clear();
+            stops_.clear();
+            const auto explore = [&] { return joined(*start); };
+            // What a summary lost is found without it.
+            return attempt(explore) || (!(summaries_ && summariser_.asked()) &&
+                                        rescue(*start, before, [&] { return attempt(explore); }));
+        };
+        bool proved = by_joins();
+        const auto again = [&](auto another) {
             if (proved || report_.outcome == Outcome::Unsupported)
                 return;
             const auto lost = std::exchange(report_.findings, {});
             report_.statistics.visited = before;
-            proved = attempt(explore);
+            proved = another();
             // Where an attempt took too long, what the one before it lacked says more.
             if (!proved && report_.findings[0].code == kBudget)
                 report_.findings.insert(report_.findings.begin(), lost.begin(), lost.end());
@@ -172,17 +186,17 @@ private:
         if (std::exchange(summaries_, summaries_ && proved) && summariser_.asked() && !proved) {
             report_.outcome = Outcome::Rejected;
             rejected_ = rejected;
-            again([&] { return joined(*start); });
+            again(by_joins);
         }
         // What widening gave up may be found round by round.
         limit_ = before + options_.max_visits;
         if (std::exchange(widen_loops_, false))
-            again([&] { return joined(*start); });
+            again(by_joins);
         if (!contracts_.empty())
             again([&] {
                 exact_ = true;
                 walker_.stepper().count_rounds(true);
-                return joined(*start);
+                return by_joins();
             });
         // What was lost in a join may be found on the single paths.
         if (proved || report_.findings[0].code != kBudget)
@@ -190,7 +204,7 @@ private:
                 // There can be many more paths than are worth walking.
                 limit_ = std::min(limit_, before + options_.max_visits / 5);
                 report_.statistics.path_mode = true;
-                return by_paths(*start);
+                return attempt([&] { return by_paths(*start); });
             });
         count(kept_);
         if (!proved && options_.explain)
@@ -207,6 +221,104 @@ private:
     void count(const Proof& proof) {
         for (const auto& [point, states] : proof)
             report_.statistics.states += states.size();
+    }
+
+    /// Forgets what the last attempt kept.
+    void clear() {
+        kept_.clear();
+        checker_->clear();
+        states_ = 0;
+        diverges_ = false;
+    }
+
+    /// After an attempt that ended in a finding: undoes the merges, and takes back the widening,
+    /// in which what it needs was lost, for as long as there are any.
+    template <class Attempt>
+    bool rescue(const State& start, std::uint64_t before, Attempt attempt) {
+        std::uint64_t& visited = report_.statistics.visited;
+        const std::uint64_t all = limit_ - before;
+        std::uint64_t left = std::max<std::uint64_t>(all / 5, 1);
+        // The next attempts may cost about as much as this one, or more.
+        const std::uint64_t took = visited - before;
+        // Rounds come next, and often do.
+        std::uint64_t search = widen_loops_ ? std::min(left, took / 8 + 500) : left;
+        // The last one that says what is missing.
+        std::vector<Finding> findings = report_.findings;
+        Outcome outcome = report_.outcome;
+        sides_ = kSides;
+        std::size_t narrowings = 0;
+        const auto spend = [&] {
+            left -= std::min(left, visited - before);
+            visited = before;
+        };
+        while (failing_ != Lineage::kNone && outcome == Outcome::Rejected &&
+               splits_.size() < kMaxSplits && left != 0) {
+            visited = before;
+            const auto loss = find_loss(walker_, kept_, lineage_, failing_, search, visited);
+            search -= std::min(search, visited - before);
+            spend();
+            if (!loss)
+                break;
+            findings.back().notes = loss->notes;
+            if (loss->widened && (!widen_loops_ || narrowings++ == kNarrowings))
+                break;
+            if (left < took * (loss->widened ? 2 : 1))
+                break;
+            limit_ = before + left;
+            if (loss->widened) {
+                if (!narrow(start))
+                    break;
+                spend();
+                limit_ = before + left;
+            } else if (!split(lineage_[loss->node].point)) {
+                break;
+            }
+            restart();
+            if (attempt())
+                return true;
+            spend();
+            if (failing_ != Lineage::kNone && report_.outcome == Outcome::Rejected) {
+                findings = report_.findings;
+                outcome = report_.outcome;
+            }
+        }
+        report_.findings = std::move(findings);
+        report_.outcome = outcome;
+        return false;
+    }
+
+    void restart() {
+        report_.findings.clear();
+        sides_of_.clear();
+        for (Split& split : splits_)
+            split.sides.clear();
+    }
+
+    /// Tells apart what arrives at a point on different ways; false if that is being done.
+    bool split(const Point& point) {
+        if (std::ranges::find(splits_, point, &Split::point) == splits_.end()) {
+            splits_.push_back({.point = point});
+            return true;
+        }
+        return std::exchange(sides_, kMostSides) != kMostSides;
+    }
+
+    /// What arrives at the heads of loops, if all that widening assumed were so, is less than that.
+    /// Loops are widened once more, and their bounds stop at those of what arrives: if they hold,
+    /// they stay. So each loop is narrowed by what its body does, not by what it was entered with.
+    bool narrow(const State& start) {
+        Recorder recorder;
+        recorder.assume = true;
+        restart();
+        clear();
+        at_heads_.emplace();
+        walker_.record(&recorder);
+        const bool done = joined(start);
+        walker_.record(nullptr);
+        const auto arrived = *std::exchange(at_heads_, std::nullopt);
+        for (const auto& [of, state] : arrived)
+            stop_at(stops_.try_emplace(of, widening_).first->second, *state);
+        return done;
     }
 
     /// Each on its own: calls rely on nothing but the contract.
@@ -530,7 +642,9 @@ private:
     bool joined(const State& start) {
         queue_.clear();
         contracts_.clear();
-        (void)arrive({freeze(start), root_}, {});
+        lineage_.clear();
+        failing_ = Lineage::kNone;
+        (void)arrive({freeze(start), root_}, {}, {});
         while (!queue_.empty()) {
             const Group group = std::move(queue_.begin()->second);
             queue_.erase(queue_.begin());
@@ -548,12 +662,16 @@ private:
                 arrived_.clear();
                 const u32 id = kept.id;
                 if (!checker_->walk(id, kept.state, group.point.pc, arrived_,
-                                    report_.statistics.visited, kept.summary))
+                                    report_.statistics.visited, kept.summary)) {
+                    failing_ = kept.node;
                     return fail();
+                }
                 if (over_budget(group.point.pc))
                     return false;
-                for (u32 way = 0; way < arrived_.size(); ++way)
-                    checker_->claim(id, way, arrive(std::move(arrived_[way]), group.place));
+                Lineage::Way way{.from = kept_[group.point][index].node};
+                for (; way.arrival < arrived_.size(); ++way.arrival)
+                    checker_->claim(id, way.arrival,
+                                    arrive(std::move(arrived_[way.arrival]), group.place, way));
             }
         }
         return true;
@@ -570,6 +688,9 @@ private:
         auto queue = std::exchange(queue_, {});
         auto contracts = std::exchange(contracts_, {});
         auto kept = std::exchange(kept_, {});
+        auto lineage = std::exchange(lineage_, {});
+        auto sides = std::exchange(sides_of_, {});
+        const auto splits = std::exchange(splits_, {});
         const u32 root = std::exchange(root_, summary.function());
         const auto outcome = report_.outcome;
         const bool rejected = rejected_;
@@ -593,6 +714,10 @@ private:
         report_.outcome = outcome;
         root_ = root;
         kept_ = std::move(kept);
+        lineage_ = std::move(lineage);
+        failing_ = Lineage::kNone;
+        sides_of_ = std::move(sides);
+        splits_ = splits;
         contracts_ = std::move(contracts);
         queue_ = std::move(queue);
         checker_ = outer;
@@ -601,8 +726,8 @@ private:
     }
 
     /// Keeps or joins a state; the checker's number of the one that holds it.
-    u32 arrive(Arrived arrival, const Place& from) {
-        const u64 form = shape(*arrival.state);
+    u32 arrive(Arrived arrival, const Place& from, Lineage::Way way) {
+        u64 form = shape(*arrival.state);
         const Point point = point_of(*arrival.state, arrival.pc);
         Place here = place(*arrival.state, arrival.pc, from);
         Place key = sorted(here);
@@ -610,6 +735,17 @@ private:
         const bool bounded = arrival.by_contract ||
                              (arrival.pc != kReturned && walker_.stepper().calls_back(arrival.pc));
         const bool widens = arrival.by_contract || (widen_loops_ && is_head(arrival.pc));
+        Sides sides;
+        if (!splits_.empty())
+            form = tell_apart(form, point, way, sides);
+        const domain::Widening* bounds = &widening_;
+        if (widens && (at_heads_ || !stops_.empty())) {
+            const Class of{without_rounds(here), form};
+            if (at_heads_)
+                note_arrival(of, arrival.state);
+            if (const auto known = stops_.find(of); known != stops_.end())
+                bounds = &known->second;
+        }
         PoolVector<u32>* all = nullptr;
         if (widen_loops_)
             if (const auto found = covering_of(states, form, *arrival.state))
@@ -633,15 +769,30 @@ private:
                 if (!within(*arrival.state, *states[index].state, walker_.symbols()))
                     states[index].state =
                         freeze(join(*states[index].state, *arrival.state, walker_.symbols()));
+                way.to = states[index].node;
+                lineage_.lead(way);
                 return states[index].id;
             }
+        if (!splits_.empty())
+            if (const auto found = other_way(group.waiting, states, *arrival.state)) {
+                way.to = states[*found].node;
+                lineage_.lead(way);
+                return states[*found].id;
+            }
+        u32 before = Lineage::kNone;
         if (widens && !exact_)
-            widen_by(*all, states, form, arrival.state);
+            before = widen_by(*all, states, form, arrival.state, *bounds);
         diverges_ |= widen_loops_ && states.size() >= kMostAtOnePoint;
         const auto index = static_cast<u32>(states.size());
         ++states_;
-        states.push_back(
-            {.state = std::move(arrival.state), .shape = form, .id = checker_->reserve()});
+        way.to = lineage_.add({.point = point, .index = index, .before = before});
+        lineage_.lead(way);
+        if (!splits_.empty())
+            sides_of_[way.to] = std::move(sides);
+        states.push_back({.state = std::move(arrival.state),
+                          .shape = form,
+                          .id = checker_->reserve(),
+                          .node = way.to});
         group.waiting.push_back(index);
         if (all != nullptr)
             all->push_back(index);
@@ -676,22 +827,101 @@ private:
         return std::nullopt;
     }
 
-    /// Makes a state hold the last one of its shape as well, and more if there were many.
-    void widen_by(const PoolVector<u32>& all, const PoolVector<Kept>& states, u64 form,
-                  StateRef& state) {
+    /// Which way a state came at each point where ways are told apart: the last time.
+    using Sides = std::vector<u32>;
+    struct Split {
+        Point point;
+        /// Where a way begins: the point, the shape there, and which of the ways from there.
+        std::map<std::tuple<Point, u64, u32>, u32> sides{};
+    };
+
+    /// The shape with the sides of an arrival, which it inherits and changes here.
+    u64 tell_apart(u64 form, const Point& point, const Lineage::Way& way, Sides& sides) {
+        if (way.from != Lineage::kNone)
+            sides = sides_of_[way.from];
+        sides.resize(splits_.size());
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            if (splits_[i].point != point || way.from == Lineage::kNone)
+                continue;
+            const Lineage::Node& from = lineage_[way.from];
+            const u64 shape_there = shape(*kept_[from.point][from.index].state);
+            auto& known = splits_[i].sides;
+            const auto next = static_cast<u32>(known.size()) + 1;
+            sides[i] = std::min(
+                known.try_emplace({from.point, shape_there, way.arrival}, next).first->second,
+                sides_);
+        }
+        for (const u32 side : sides)
+            form = (form ^ side) * 0x9e3779b97f4a7c15 + 1;
+        return form;
+    }
+
+    /// A state that waits, came on another way, and holds this one; or is joined with it, where
+    /// there are too many.
+    std::optional<u32> other_way(const PoolVector<u32>& waiting, PoolVector<Kept>& states,
+                                 const State& state) {
+        for (const u32 index : waiting)
+            if (within(state, *states[index].state, walker_.symbols()))
+                return index;
+        if (waiting.size() < sides_)
+            return std::nullopt;
+        const u64 form = shape(state);
+        for (const u32 index : waiting)
+            if (shape(*states[index].state) == form) {
+                states[index].state = freeze(join(*states[index].state, state, walker_.symbols()));
+                return index;
+            }
+        return std::nullopt;
+    }
+
+    /// Of states at the head of a loop: the place without rounds, and the shape.
+    using Class = std::pair<Place, u64>;
+
+    /// Notes what arrives at the head of a loop.
+    void note_arrival(const Class& of, const StateRef& state) {
+        const auto [known, first] = at_heads_->try_emplace(of, state);
+        if (!first && !within(*state, *known->second, walker_.symbols()))
+            known->second = freeze(join(*known->second, *state, walker_.symbols()));
+    }
+
+    /// Lets bounds stop at those of a state, too.
+    void stop_at(domain::Widening& widening, const State& state) const {
+        const auto add = [&](const Fact& fact) {
+            widening.thresholds.push_back(fact.smin());
+            widening.thresholds.push_back(fact.smax());
+        };
+        for (const auto& [sym, fact] : state.facts)
+            add(fact);
+        for (const Frame& frame : state.frames) {
+            for (const Val& val : frame.regs)
+                add(state.of(val));
+            frame.stack.each([&](std::size_t, const Val& val, unsigned) { add(state.of(val)); });
+        }
+        std::ranges::sort(widening.thresholds);
+        const auto same = std::ranges::unique(widening.thresholds);
+        widening.thresholds.erase(same.begin(), same.end());
+    }
+
+    /// Makes a state hold the last one of its shape as well, and more if there were many. The node
+    /// of that one, if it was widened.
+    u32 widen_by(const PoolVector<u32>& all, const PoolVector<Kept>& states, u64 form,
+                 StateRef& state, const domain::Widening& bounds) {
         std::size_t count = 0;
         const State* last = nullptr;
+        u32 node = Lineage::kNone;
         for (const u32 index : all)
             if (states[index].shape == form) {
                 last = states[index].state.get();
+                node = states[index].node;
                 ++count;
             }
         if (last == nullptr)
-            return;
+            return Lineage::kNone;
         const domain::Widening* widening = count > kWidenings ? &give_up_
-                                           : count > kJoins   ? &widening_
+                                           : count > kJoins   ? &bounds
                                                               : nullptr;
         state = freeze(join(*last, *state, walker_.symbols(), widening));
+        return node;
     }
 
     /// At the head of a loop: the state was there before, no more and no less.
@@ -849,7 +1079,7 @@ private:
         for (u32 i = 0; i < states.size(); ++i)
             if (!states[i].done)
                 open.push_back(i);
-        widen_by(open, states, form, state);
+        (void)widen_by(open, states, form, state, widening_);
     }
 
     const Program& program_;
@@ -879,6 +1109,14 @@ private:
     std::uint64_t states_ = 0;
     PoolMap<Place, Group> queue_;
     PoolMap<Place, PoolVector<u32>> contracts_;
+    Lineage lineage_;                         ///< of the last joined attempt
+    u32 failing_ = Lineage::kNone;            ///< the node whose walk ended in a finding
+    std::vector<Split> splits_;               ///< merges that are undone
+    std::unordered_map<u32, Sides> sides_of_; ///< by node, where there are splits
+    u32 sides_ = kSides;                      ///< that a split has at most
+    std::map<Class, domain::Widening> stops_; ///< at heads of loops, where that is known better
+    std::optional<std::map<Class, StateRef>>
+        at_heads_; ///< what arrives there, if that is asked for
     Proof kept_;
     std::optional<FactCollector> facts_;   ///< if they were asked for, of what is proved so far
     std::optional<FactCollector> attempt_; ///< and of what is being proved

@@ -80,8 +80,12 @@ bool Walker::walk(Arrival from, std::vector<Arrival>& arrivals, std::uint64_t& c
             continue;
         }
         first = false;
+        std::size_t others = work.size();
         if (!straight(now, work, counter))
             return false;
+        if (recorder_ != nullptr)
+            for (; others < work.size(); ++others)
+                work[others].last = last_;
     }
     return true;
 }
@@ -95,6 +99,8 @@ bool Walker::straight(Arrival& now, std::vector<Arrival>& next, std::uint64_t& c
             return true;
         }
         ++counter;
+        if (recorder_ != nullptr)
+            last_ = pc;
         most_steps_ = std::max(most_steps_, ++now.steps);
         now.lowest = std::min(now.lowest, static_cast<u32>(now.state.frames.size()));
         bool goes_on = false;
@@ -216,7 +222,44 @@ void poison_like(State& state, const Val& val) {
     }
 }
 
+/// Symbols that a value is made of.
+std::vector<Sym> made_of(const Symbols& symbols, const Val& val) {
+    constexpr std::size_t kMost = 32;
+    std::vector<Sym> all{val.sym};
+    for (std::size_t i = 0; i < all.size() && all.size() < kMost; ++i) {
+        const Node& node = symbols[all[i]];
+        if (node.op == Op::Source)
+            continue;
+        for (const Sym part : {node.a, node.b})
+            if (part != 0 && std::ranges::find(all, part) == all.end())
+                all.push_back(part);
+    }
+    return all;
+}
+
 } // namespace
+
+/// What an instruction leaves after a finding, if all had been well.
+void Walker::assume(State& state, u32 pc) {
+    const isa::Insn& insn = program_.insns[pc];
+    auto& regs = state.frame().regs;
+    const unsigned cls = insn.opcode & isa::kClassMask;
+    if (insn.opcode == isa::kCall) {
+        regs[0] = number(symbols_.fresh());
+        for (unsigned reg = 1; reg <= 5; ++reg)
+            regs[reg] = {};
+    } else if ((cls == isa::kAlu || cls == isa::kAlu64) &&
+               (regs[insn.dst].kind == Kind::Pointer || ((insn.opcode & isa::kSrcMask) == isa::kX &&
+                                                         regs[insn.src].kind == Kind::Pointer))) {
+        if (regs[insn.dst].kind != Kind::Pointer)
+            regs[insn.dst] = regs[insn.src];
+        regs[insn.dst].sym = symbols_.fresh();
+        regs[insn.dst].off = 0;
+    } else if (cls == isa::kLdx || cls == isa::kAlu || cls == isa::kAlu64 || cls == isa::kLd) {
+        if (insn.dst != isa::kFramePointer)
+            regs[insn.dst] = number(symbols_.fresh());
+    }
+}
 
 /// After a finding: records it, and goes on with what would hold if all had been well.
 bool Walker::recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on) {
@@ -230,16 +273,26 @@ bool Walker::recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goe
         ++recorder_->folded;
     else
         recorder_->found.push_back({stepper_.finding(), stepper_.unsupported(), now.trail});
+    const int about = stepper_.finding().reg;
+    if (!secondary && !now.state.frames.empty() && about >= 0)
+        recorder_->found.back().about =
+            made_of(symbols_, now.state.frame().regs[static_cast<unsigned>(about)]);
     if (ends || (!secondary && stepper_.unsupported()))
         return true;
-    if (const int about = stepper_.finding().reg; !secondary && about >= 0)
+    const unsigned cls = insn.opcode & isa::kClassMask;
+    const bool jumps = insn.opcode != isa::kCall && (cls == isa::kJmp || cls == isa::kJmp32);
+    if (recorder_->assume && !jumps) {
+        assume(now.state, pc);
+        goes_on = true;
+        return true;
+    }
+    if (!secondary && about >= 0)
         poison_like(now.state, now.state.frame().regs[static_cast<unsigned>(about)]);
     auto& regs = now.state.frame().regs;
-    const unsigned cls = insn.opcode & isa::kClassMask;
     if (insn.opcode == isa::kCall) {
         for (unsigned reg = 0; reg <= 5; ++reg)
             regs[reg] = kPoison;
-    } else if (cls == isa::kJmp || cls == isa::kJmp32) {
+    } else if (jumps) {
         for (const unsigned reg : {unsigned{insn.dst}, unsigned{insn.src}})
             if (regs[reg].kind == Kind::Uninit)
                 regs[reg] = kPoison;

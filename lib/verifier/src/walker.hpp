@@ -39,6 +39,7 @@ struct Arrival {
     std::vector<Decision> trail;
     /// What the next call of a function goes by; nullptr: it is walked into.
     const Summary* summary = nullptr;
+    u32 last = 0; ///< likewise: the last instruction before
 
     /// On the way from there to a place with a state.
     static Arrival after(Arrival&& from, State state, u32 pc, bool by_contract = false) {
@@ -66,10 +67,14 @@ struct Recorder {
         Finding finding;
         bool unsupported = false;
         std::vector<Decision> trail;
+        std::vector<Sym> about; ///< what the value that it is about is made of
     };
     std::vector<Found> found;
     /// Findings about what an earlier finding had left unknown.
     std::uint32_t folded = 0;
+    /// What comes after a finding is walked with all that is still known, not with as little as
+    /// leads to no finding that follows from it.
+    bool assume = false;
 };
 
 /// Walks states through the program from one place where states are kept to the next. Engine and
@@ -127,6 +132,7 @@ private:
     void tell(const Arrival& now, u32 pc, const std::vector<Arrival>& next, std::size_t first,
               bool goes_on);
     void decide(Arrival& arrival, u32 pc, bool taken) const;
+    void assume(State& state, u32 pc);
     bool recover(Arrival& now, u32 pc, std::vector<Arrival>& next, bool& goes_on);
     bool no_packet(const Arrival& now, u32 pc, std::vector<Arrival>& next);
     bool tail_call(const Arrival& now, u32 pc, std::vector<Arrival>& next);
@@ -149,6 +155,7 @@ private:
     std::vector<Arrival> work_; ///< of a walk; kept for its memory
     u32 most_steps_ = 0;
     PoolVector<u32> callees_;
+    u32 last_ = 0; ///< where a Recorder is at work: the last instruction
 };
 
 } // namespace skep::verifier

@@ -27,6 +27,8 @@ struct Note {
     std::uint32_t insn = 0;
     int reg = -1;     ///< the register it is about; -1: none
     std::string text; ///< "is packet + 14 from here", "is tested: 34 bytes are there"
+    /// "merge" or "widening" where ways met and what each knew was lost; else "".
+    std::string kind{};
 };
 
 /// A conditional jump, or a call that can go two ways, on the way to a finding.
@@ -49,6 +51,13 @@ struct Finding {
 
 /// What a code means, in a few words: "access to the packet not covered by a test".
 [[nodiscard]] std::string_view title_of(std::string_view code) noexcept;
+
+struct Title {
+    std::string_view code;
+    std::string_view title;
+};
+/// All codes, in their order.
+[[nodiscard]] std::span<const Title> catalogue() noexcept;
 
 /// A part of a map's value that loads and stores may not touch: it belongs to helpers.
 struct SpecialField {
