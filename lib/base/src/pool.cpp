@@ -13,7 +13,7 @@
 
 namespace skep {
 
-constinit thread_local Pool::Kept Pool::kept_{};
+constinit thread_local Pool::Kept Pool::kept{};
 
 /// What cannot be kept; the first time, everything can from then on.
 void Pool::drop(void* memory, std::size_t index) noexcept {
@@ -22,10 +22,10 @@ void Pool::drop(void* memory, std::size_t index) noexcept {
     if (!begun) {
         begun = true;
         thread_local Cleaner cleaner;
-        kept_.most = kMost;
+        kept.most = kMost;
         if (index < kSizes) {
-            kept_.heads[index] = new (memory) Block{kept_.heads[index]};
-            kept_.bytes += size_of(index);
+            kept.heads[index] = new (memory) Block{kept.heads[index]};
+            kept.bytes += size_of(index);
             return;
         }
     }
@@ -35,9 +35,9 @@ void Pool::drop(void* memory, std::size_t index) noexcept {
 }
 
 Pool::Cleaner::~Cleaner() {
-    kept_.most = 0;
-    kept_.bytes = 0;
-    for (Block*& head : kept_.heads)
+    kept.most = 0;
+    kept.bytes = 0;
+    for (Block*& head : kept.heads)
         while (head != nullptr) {
             Block* next = head->next;
             ::operator delete(head);

@@ -241,6 +241,8 @@ private:
         // The next attempts may cost about as much as this one, or more.
         const std::uint64_t took = visited - before;
         // Rounds come next, and often do.
+        if (widen_loops_)
+            left = std::min(left, 4 * took + 2000);
         std::uint64_t search = widen_loops_ ? std::min(left, took / 8 + 500) : left;
         // The last one that says what is missing.
         std::vector<Finding> findings = report_.findings;

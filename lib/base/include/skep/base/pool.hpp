@@ -22,9 +22,9 @@ public:
         const std::size_t index = index_of(bytes);
         if (index >= kSizes)
             return ::operator new(bytes);
-        if (Block* block = kept_.heads[index]) {
-            kept_.heads[index] = block->next;
-            kept_.bytes -= size_of(index);
+        if (Block* block = kept.heads[index]) {
+            kept.heads[index] = block->next;
+            kept.bytes -= size_of(index);
             return block;
         }
         return ::operator new(size_of(index));
@@ -32,10 +32,10 @@ public:
     /// `bytes`: as they were taken.
     static void give(void* memory, std::size_t bytes) noexcept {
         const std::size_t index = index_of(bytes);
-        if (index >= kSizes || kept_.bytes + size_of(index) > kept_.most)
+        if (index >= kSizes || kept.bytes + size_of(index) > kept.most)
             return drop(memory, index);
-        kept_.heads[index] = new (memory) Block{kept_.heads[index]};
-        kept_.bytes += size_of(index);
+        kept.heads[index] = new (memory) Block{kept.heads[index]};
+        kept.bytes += size_of(index);
     }
 
 private:
@@ -69,7 +69,7 @@ private:
     struct Cleaner {
         ~Cleaner();
     };
-    static constinit thread_local Kept kept_;
+    static constinit thread_local Kept kept;
 };
 
 /// A std allocator over Pool.
