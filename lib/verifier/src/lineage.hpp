@@ -36,11 +36,11 @@ public:
     }
     void lead(const Way& way) { ways_.push_back(way); }
     [[nodiscard]] const Node& operator[](u32 node) const { return nodes_[node]; }
-    [[nodiscard]] const std::vector<Way>& ways() const { return ways_; }
+    [[nodiscard]] const PoolVector<Way>& ways() const { return ways_; }
 
 private:
-    std::vector<Node> nodes_;
-    std::vector<Way> ways_;
+    PoolVector<Node> nodes_;
+    PoolVector<Way> ways_;
 };
 
 /// A state that was made of several, from each of which what fails would have held.
