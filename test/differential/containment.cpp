@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // containment [--programs N] [--seed S] [--runs N] [OBJECT...]: verifies generated programs, or
-// those of the objects, and runs the accepted ones in the checked interpreter on random packets and
-// maps. At each instruction the registers and the stack must lie in the proof, and no run may trap.
-// Exit: 0 all inside, 1 something outside, 2 usage.
+// those of the objects, and runs the accepted ones in the checked interpreter on packets and maps,
+// random ones and at the limits of what the program compares. At each instruction the registers and
+// the stack must lie in the proof, and no run may trap. Exit: 0 all inside, 1 something outside, 2
+// usage.
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -65,10 +66,71 @@ std::vector<std::byte> random_bytes(Random& random, std::size_t size) {
     return bytes;
 }
 
-std::vector<std::byte> random_packet(Random& random) {
-    static constexpr std::uint32_t kSizes[] = {14, 15, 20, 33, 34, 42, 54, 60, 64, 90, 128, 1500};
-    return random_bytes(random, random.one_in(3) ? 14 + random.below(150)
-                                                 : kSizes[random.below(std::size(kSizes))]);
+/// Inputs for one program: random ones, and those at which something may change: the limits of
+/// numbers, and what the program compares with, more, or less by one.
+class Inputs {
+public:
+    Inputs(const Program& program, std::uint64_t seed) : random_(seed) {
+        for (std::size_t i = 0; i < program.insns.size(); ++i) {
+            const isa::Insn& insn = program.insns[i];
+            auto constant = static_cast<std::uint64_t>(std::int64_t{insn.imm});
+            if (insn.opcode == isa::kLddw && ++i < program.insns.size())
+                constant = static_cast<std::uint32_t>(insn.imm) |
+                           std::uint64_t{static_cast<std::uint32_t>(program.insns[i].imm)} << 32;
+            for (const std::uint64_t step : {~std::uint64_t{0}, std::uint64_t{0}, std::uint64_t{1}})
+                words_.push_back(constant + step);
+        }
+        for (const unsigned bits : {0U, 7U, 8U, 15U, 16U, 31U, 32U, 63U})
+            for (const std::uint64_t step : {~std::uint64_t{0}, std::uint64_t{0}})
+                words_.push_back((std::uint64_t{1} << bits) + step);
+        words_.push_back(~std::uint64_t{0});
+    }
+
+    /// Every second time at the limits.
+    std::vector<std::byte> bytes(std::size_t size) {
+        if (random_.one_in(2))
+            return random_bytes(random_, size);
+        std::vector<std::byte> made(size);
+        const std::size_t width = std::size_t{1} << random_.below(4);
+        for (std::size_t at = 0; at < size; at += width) {
+            const std::uint64_t word = any();
+            std::memcpy(made.data() + at, &word, std::min(width, size - at));
+        }
+        return made;
+    }
+    std::vector<std::byte> packet() {
+        static constexpr std::uint32_t kSizes[] = {14, 15, 20, 33, 34,  42,
+                                                   54, 60, 64, 90, 128, 1500};
+        const std::uint64_t near = any();
+        if (random_.one_in(3) && near >= 14 && near <= 1500)
+            return bytes(near);
+        return bytes(random_.one_in(3) ? 14 + random_.below(150)
+                                       : kSizes[random_.below(std::size(kSizes))]);
+    }
+
+private:
+    std::uint64_t any() { return words_[random_.below(static_cast<std::uint32_t>(words_.size()))]; }
+
+    Random random_;
+    std::vector<std::uint64_t> words_;
+};
+
+/// The same program with other registers in place of r6 to r9: it must be judged alike.
+Program renamed(const Program& program) {
+    Program other = program;
+    const auto rename = [](std::uint8_t reg) {
+        return reg < 6 || reg > 9 ? reg : static_cast<std::uint8_t>(15 - reg);
+    };
+    for (std::size_t i = 0; i < other.insns.size(); ++i) {
+        isa::Insn& insn = other.insns[i];
+        insn.dst = rename(insn.dst);
+        if (insn.opcode == isa::kLddw) {
+            ++i; // What src says is no register.
+        } else if (insn.opcode != isa::kCall) {
+            insn.src = rename(insn.src);
+        }
+    }
+    return other;
 }
 
 /// False, with a report, if a run left the proof.
@@ -106,6 +168,12 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
     if (seed % 2 != 0)
         options.least_summary = 0;
     const verifier::Report report = verifier::verify(*program, maps, options);
+    const verifier::Report other = verifier::verify(renamed(*program), maps, options);
+    if (other.outcome != report.outcome) {
+        std::fprintf(stderr, "seed %" PRIu64 ": other registers, another verdict\n", seed);
+        print(*program);
+        return false;
+    }
     if (report.outcome != verifier::Outcome::Accepted) {
         if (!report.findings.empty() && report.findings[0].code == "V900") {
             ++totals.checker_disagrees;
@@ -116,7 +184,7 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
     }
     ++totals.accepted;
     totals.summarised += report.statistics.summaries != 0 ? 1 : 0;
-    Random random(seed);
+    Inputs inputs(*program, seed);
     std::vector<std::byte> value(def.value_size);
     exec::MapSlot slot{.def = &def,
                        .values = value.data(),
@@ -130,10 +198,9 @@ bool run_generated(std::uint64_t seed, std::uint64_t runs, Totals& totals) {
     test::QuietHost host;
     exec::Context context(*spec::find_context(spec::ProgramType::Xdp));
     for (std::uint64_t i = 0; i < runs; ++i) {
-        const auto bytes = random_bytes(random, value.size());
-        std::ranges::copy(bytes, value.begin());
+        std::ranges::copy(inputs.bytes(value.size()), value.begin());
         context.reset();
-        SKEP_CHECK(context.set_packet(random_packet(random)).has_value());
+        SKEP_CHECK(context.set_packet(inputs.packet()).has_value());
         exec::RunContext run;
         run.host = &host;
         run.context = &context;
@@ -182,13 +249,12 @@ bool run_object(const std::string& path, const Settings& settings, Totals& total
         const auto* layout = spec::find_context(program->type);
         if (!ready || layout == nullptr)
             continue;
-        Random random(settings.seed);
+        Inputs inputs(*program, settings.seed);
         exec::Context context(*layout, layout->size == 0 ? 256U : 0U);
         for (std::uint64_t i = 0; i < settings.runs; ++i) {
             context.reset();
-            std::ranges::copy(random_bytes(random, context.bytes().size()),
-                              context.bytes().begin());
-            (void)context.set_packet(random_packet(random));
+            std::ranges::copy(inputs.bytes(context.bytes().size()), context.bytes().begin());
+            (void)context.set_packet(inputs.packet());
             const auto follower = report.certificate->follow();
             test::FactWatch facts(*program, *report.facts, *follower);
             const auto outcome = ready->run(context, 0, &facts);

@@ -743,8 +743,7 @@ public:
     /// What differs by steps that go together keeps the relation: the one with the shortest step is
     /// a number of its own, and others are multiples of it, plus a constant.
     void relate() {
-        std::vector<std::pair<u64, Source>>& found = steps_;
-        found.clear();
+        std::vector<Step> found;
         const auto look = [&](const Val& x, const Val& y) {
             if (x.kind != y.kind || x.kind == Kind::Uninit || (x.sym == y.sym && x.off == y.off))
                 return;
@@ -752,7 +751,7 @@ public:
                 return;
             const Source pair{0, x.sym, x.off, y.sym, y.off};
             if (const u64 size = step(pair); size != 0)
-                found.emplace_back(size, pair);
+                found.push_back({size, found.size(), pair});
         };
         for (std::size_t f = 0; f < a_.frames.size(); ++f) {
             for (std::size_t r = 0; r < a_.frames[f].regs.size(); ++r)
@@ -761,9 +760,10 @@ public:
         }
         if (found.size() < 2)
             return;
-        std::ranges::stable_sort(found, {}, &std::pair<u64, Source>::first);
-        for (const auto& [size, pair] : found)
-            (void)number(pair.x, pair.x_off, pair.y, pair.y_off);
+        std::ranges::sort(found, {},
+                          [](const Step& one) { return std::pair(one.size, one.order); });
+        for (const Step& one : found)
+            (void)number(one.pair.x, one.pair.x_off, one.pair.y, one.pair.y_off);
     }
 
     /// What a says of two numbers, and b as well.
@@ -860,6 +860,11 @@ private:
                 visit(source);
     }
 
+    struct Step {
+        u64 size;
+        std::size_t order;
+        Source pair;
+    };
     struct Base {
         Sym made;
         Linear in_a;
@@ -979,7 +984,6 @@ private:
     std::vector<Base> bases_;
     std::vector<Sym> derived_;
     std::vector<std::pair<Sym, Fact>> known_; ///< what else is known of symbols
-    std::vector<std::pair<u64, Source>> steps_;
     std::map<std::pair<u32, u32>, u32> instances_;
     std::vector<Source> sources_;
 };
