@@ -58,10 +58,11 @@ public:
         }
         marks_.resize(nodes_.size());
     }
+    /// Of a symbol that was there when they were unmarked.
     void mark(Sym sym, u32 number) const { marks_[sym] = {stamp_, number}; }
-    /// The mark, or none.
+    /// The mark, or none: as of symbols that were made since unmark_all().
     [[nodiscard]] u32 marked(Sym sym, u32 none) const {
-        return marks_[sym].stamp == stamp_ ? marks_[sym].number : none;
+        return sym < marks_.size() && marks_[sym].stamp == stamp_ ? marks_[sym].number : none;
     }
 
 private:
