@@ -7,8 +7,8 @@
 #include "skep/exec/context.hpp"
 #include "skep/exec/run_context.hpp"
 #include "skep/isa/insn.hpp"
+#include "skep/program/facts.hpp"
 #include "skep/program/program.hpp"
-#include "skep/verifier/facts.hpp"
 
 namespace skep::test {
 
@@ -16,7 +16,7 @@ namespace skep::test {
 /// observer.
 class FactWatch final : public exec::Observer {
 public:
-    FactWatch(const Program& program, const verifier::Facts& facts, exec::Observer& other)
+    FactWatch(const Program& program, const Facts& facts, exec::Observer& other)
         : program_(program), facts_(facts), other_(other) {}
 
     /// What does not hold, the first time; "" if all did.
@@ -45,8 +45,7 @@ private:
                      std::to_string(value) + " is not in its fact";
     }
 
-    void number(std::uint32_t insn, const verifier::NumberFact& fact, const char* what,
-                std::uint64_t value) {
+    void number(std::uint32_t insn, const NumberFact& fact, const char* what, std::uint64_t value) {
         if (!fact.known)
             return;
         ++compared_;
@@ -59,7 +58,7 @@ private:
         if (last_ == kNone || depth_ != moment.frames.size())
             return;
         const isa::Insn& insn = program_.insns[last_];
-        const verifier::InsnFact& fact = facts_.insns[last_];
+        const InsnFact& fact = facts_.insns[last_];
         const unsigned cls = insn.opcode & isa::kClassMask;
         const unsigned op = insn.opcode & 0xf0U;
         const std::uint32_t next = last_ + (insn.opcode == isa::kLddw ? 2 : 1);
@@ -81,13 +80,13 @@ private:
 
     void at(const exec::Moment& moment) {
         const isa::Insn& insn = program_.insns[moment.insn];
-        const verifier::InsnFact& fact = facts_.insns[moment.insn];
+        const InsnFact& fact = facts_.insns[moment.insn];
         if (!fact.reached)
             return fail(moment.insn, "it is not reached", 0);
         const unsigned dst = insn.opcode == isa::kExit ? 0U : unsigned{insn.dst};
         number(moment.insn, fact.dst, "dst", moment.registers[dst]);
         number(moment.insn, fact.src, "src", moment.registers[insn.src]);
-        if (fact.access.memory == verifier::Memory::Packet && moment.context != nullptr) {
+        if (fact.access.memory == Memory::Packet && moment.context != nullptr) {
             const bool load = (insn.opcode & isa::kClassMask) == isa::kLdx;
             const auto data = reinterpret_cast<std::uint64_t>(moment.context->packet().data);
             const auto distance = static_cast<std::int64_t>(
@@ -98,13 +97,13 @@ private:
                 distance % fact.access.alignment != 0)
                 fail(moment.insn, "the packet offset", static_cast<std::uint64_t>(distance));
         }
-        if (const verifier::CallFact* call = facts_.call_at(moment.insn))
+        if (const CallFact* call = facts_.call_at(moment.insn))
             for (unsigned i = 0; i < 5; ++i)
                 number(moment.insn, call->arguments[i], "an argument", moment.registers[i + 1]);
     }
 
     const Program& program_;
-    const verifier::Facts& facts_;
+    const Facts& facts_;
     exec::Observer& other_;
     std::string violation_;
     std::uint64_t compared_ = 0;

@@ -11,10 +11,6 @@
 namespace skep::tool {
 namespace {
 
-using verifier::Memory;
-using verifier::NumberFact;
-using verifier::PointerFact;
-
 const char* name(Memory memory) {
     constexpr std::array kNames{"",       "mixed",    "context",   "stack",
                                 "packet", "metadata", "map value", "other"};
@@ -57,11 +53,10 @@ Json pointer_json(const PointerFact& fact) {
 
 } // namespace
 
-std::string facts_text(const Disassembly& disassembly, const Program& program,
-                       const verifier::Facts& facts) {
+std::string facts_text(const Disassembly& disassembly, const Program& program, const Facts& facts) {
     std::string text;
     for (std::uint32_t i = 0; i < program.insns.size(); i += disassembly.slots(i)) {
-        const verifier::InsnFact& fact = facts.insns[i];
+        const InsnFact& fact = facts.insns[i];
         std::vector<std::string> told;
         if (!fact.reached)
             told.emplace_back("never reached");
@@ -87,7 +82,7 @@ std::string facts_text(const Disassembly& disassembly, const Program& program,
         text += line.empty() ? fmt::format("{:5}: {}\n", i, disassembly.text(i))
                              : fmt::format("{:5}: {:<40} | {}\n", i, disassembly.text(i), line);
     }
-    for (const verifier::FunctionFact& function : facts.functions)
+    for (const FunctionFact& function : facts.functions)
         text +=
             fmt::format("  function at {}: {} bytes of stack, {} of 8 bytes must be in memory{}\n",
                         function.begin, function.stack_bytes, std::popcount(function.address_taken),
@@ -95,10 +90,10 @@ std::string facts_text(const Disassembly& disassembly, const Program& program,
     return text;
 }
 
-Json facts_json(const verifier::Facts& facts) {
+Json facts_json(const Facts& facts) {
     Json insns = Json::array();
     for (std::size_t i = 0; i < facts.insns.size(); ++i) {
-        const verifier::InsnFact& fact = facts.insns[i];
+        const InsnFact& fact = facts.insns[i];
         Json row{{"insn", i}, {"reached", fact.reached}};
         if (fact.jumps || fact.falls_through) {
             row["jumps"] = fact.jumps;
@@ -123,7 +118,7 @@ Json facts_json(const verifier::Facts& facts) {
         insns.push_back(std::move(row));
     }
     Json functions = Json::array();
-    for (const verifier::FunctionFact& function : facts.functions)
+    for (const FunctionFact& function : facts.functions)
         functions.push_back({{"begin", function.begin},
                              {"reached", function.reached},
                              {"stack_bytes", function.stack_bytes},

@@ -6,14 +6,14 @@
 
 #include "console.hpp"
 #include "disassembly.hpp"
-#include "skep/verifier/facts.hpp"
+#include "skep/program/facts.hpp"
 
 namespace skep::tool {
 
 /// What is proved for engines: the disassembly, each instruction with its facts.
 [[nodiscard]] std::string facts_text(const Disassembly& disassembly, const Program& program,
-                                     const verifier::Facts& facts);
+                                     const Facts& facts);
 /// The same: {"insns": [...], "functions": [...]}.
-[[nodiscard]] Json facts_json(const verifier::Facts& facts);
+[[nodiscard]] Json facts_json(const Facts& facts);
 
 } // namespace skep::tool

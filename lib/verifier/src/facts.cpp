@@ -46,11 +46,6 @@ unsigned key_size(const Walker& walker, const Val& map) {
 
 } // namespace
 
-const CallFact* Facts::call_at(std::uint32_t insn) const noexcept {
-    const auto found = std::ranges::lower_bound(calls, insn, {}, &CallFact::insn);
-    return found != calls.end() && found->insn == insn ? &*found : nullptr;
-}
-
 void FactCollector::Joined::add(const State& state, const Val& val, i64 off) {
     number &= val.kind == Kind::Scalar;
     pointer &= val.kind == Kind::Pointer;

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "skep/verifier/facts.hpp"
+#include "skep/program/facts.hpp"
 #include "walker.hpp"
 
 namespace skep::verifier {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "skep/base/bytes.hpp"
+#include "skep/program/facts.hpp"
 #include "skep/program/program.hpp"
 #include "skep/spec/map_def.hpp"
-#include "skep/verifier/facts.hpp"
 #include "skep/verifier/follower.hpp"
 
 namespace skep::verifier {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-namespace skep::verifier {
+namespace skep {
 
 /// A number, in all states of the proof at one place.
 struct NumberFact {
@@ -82,4 +82,4 @@ struct Facts {
     [[nodiscard]] const CallFact* call_at(std::uint32_t insn) const noexcept;
 };
 
-} // namespace skep::verifier
+} // namespace skep
