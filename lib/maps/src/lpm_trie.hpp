@@ -20,7 +20,7 @@
 
 #include "area.hpp"
 #include "skep/maps/map.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 
