@@ -83,7 +83,7 @@ Sample run_ours(const runtime::LoadedProgram& program, exec::Context& context,
 
 struct Row {
     std::string name;
-    std::array<double, 3> ns{}; ///< checked, unchecked, kernel
+    std::array<double, 4> ns{}; ///< checked, unchecked, kernel, jit
 };
 
 std::unique_ptr<runtime::Runtime> load(const object::Object& object, runtime::Engine engine) {
@@ -96,10 +96,11 @@ std::unique_ptr<runtime::Runtime> load(const object::Object& object, runtime::En
     return made;
 }
 
-Row measure(const std::string& name, runtime::Runtime& checked, runtime::Runtime& unchecked, int fd,
-            Bytes frame) {
+Row measure(const std::string& name, runtime::Runtime& checked, runtime::Runtime& unchecked,
+            runtime::Runtime& jit, int fd, Bytes frame) {
     const auto program =
-        std::array{need(checked.program(name), name), need(unchecked.program(name), name)};
+        std::array{need(checked.program(name), name), need(unchecked.program(name), name),
+                   need(jit.program(name), name)};
     exec::Context context(**runtime::context_of(spec::ProgramType::Xdp));
     const runtime::PacketInput input(context.layout(), {});
     (void)input.load(context, frame);
@@ -108,19 +109,20 @@ Row measure(const std::string& name, runtime::Runtime& checked, runtime::Runtime
     };
     const Sample first = run_ours(program[0], context, 10);
     const std::array counts{times(first.ns), times(run_ours(program[1], context, 10).ns),
-                            times(run_kernel(fd, frame, 100).ns + 1)};
-    std::array<std::vector<double>, 3> samples;
+                            times(run_kernel(fd, frame, 100).ns + 1),
+                            times(run_ours(program[2], context, 10).ns)};
+    std::array<std::vector<double>, 4> samples;
     for (int round = 0; round < kRounds; ++round) {
-        const std::array results{run_ours(program[0], context, counts[0]),
-                                 run_ours(program[1], context, counts[1]),
-                                 run_kernel(fd, frame, counts[2])};
+        const std::array results{
+            run_ours(program[0], context, counts[0]), run_ours(program[1], context, counts[1]),
+            run_kernel(fd, frame, counts[2]), run_ours(program[2], context, counts[3])};
         for (std::size_t i = 0; i < results.size(); ++i) {
             if (results[i].retval != results[2].retval)
                 die(name + ": the engines disagree");
             samples[i].push_back(results[i].ns);
         }
     }
-    return {name, {median(samples[0]), median(samples[1]), median(samples[2])}};
+    return {name, {median(samples[0]), median(samples[1]), median(samples[2]), median(samples[3])}};
 }
 
 } // namespace
@@ -143,16 +145,17 @@ int main(int argc, char** argv) {
         });
     const auto checked = load(object, runtime::Engine::Checked);
     const auto unchecked = load(object, runtime::Engine::Unchecked);
+    const auto jit = load(object, runtime::Engine::Jit);
     const std::vector<std::byte> frame(kFrame, std::byte{0x5a});
     std::vector<Row> rows;
     for (const auto& program : object.programs) {
-        rows.push_back(
-            measure(program->name, *checked, *unchecked, kernel.program(program->name), frame));
+        rows.push_back(measure(program->name, *checked, *unchecked, *jit,
+                               kernel.program(program->name), frame));
     }
     const auto floor = std::ranges::find(rows, "empty", &Row::name)->ns;
     std::printf("%-16s %12s %12s %12s %10s %10s\n", "program", "checked ns", "unchecked ns",
                 "kernel ns", "checked/k", "unchecked/k");
-    std::array<double, 2> logs{};
+    std::array<double, 3> logs{};
     int count = 0;
     std::ofstream out(json);
     out << "{\"programs\": {";
@@ -167,15 +170,18 @@ int main(int argc, char** argv) {
         }
         // A kernel time within 1 ns of its floor would make any ratio.
         const double base = std::max(1.0, row.ns[2] - floor[2]);
-        const std::array ratios{(row.ns[0] - floor[0]) / base, (row.ns[1] - floor[1]) / base};
-        std::printf("%-16s %12.1f %12.1f %12.1f %10.2f %10.2f\n", row.name.c_str(), row.ns[0],
-                    row.ns[1], row.ns[2], ratios[0], ratios[1]);
+        const std::array ratios{(row.ns[0] - floor[0]) / base, (row.ns[1] - floor[1]) / base,
+                                (row.ns[3] - floor[3]) / base};
+        std::printf("%-16s %12.1f %12.1f %12.1f %10.2f %10.2f jit %10.1f %6.2f\n", row.name.c_str(),
+                    row.ns[0], row.ns[1], row.ns[2], ratios[0], ratios[1], row.ns[3], ratios[2]);
+        logs[2] += std::log(ratios[2]);
         logs[0] += std::log(ratios[0]);
         logs[1] += std::log(ratios[1]);
         ++count;
     }
     const std::array means{std::exp(logs[0] / count), std::exp(logs[1] / count)};
     out << "}, \"geomean\": {\"checked\": " << means[0] << ", \"interp\": " << means[1] << "}}\n";
+    std::printf("jit %.3f\n", std::exp(logs[2] / count));
     std::printf("geometric mean over %d programs, floor subtracted: checked %.2f, unchecked %.2f "
                 "of the kernel's JIT\n",
                 count, means[0], means[1]);

@@ -26,6 +26,9 @@
 #include "skep/isa/assemble.hpp"
 #include "skep/isa/decode.hpp"
 #include "skep/isa/encode.hpp"
+#include "skep/jit/jit.hpp"
+#include "skep/maps/epoch.hpp"
+#include "skep/verifier/verifier.hpp"
 
 namespace skep::test {
 namespace {
@@ -138,6 +141,40 @@ TEST_P(Conformance, unchecked_interpreter) {
         if (test.sections.contains("trap"))
             continue;
         EXPECT_EQ(interpret(test, interp::Mode::Unchecked).r0, number(test.sections.at("result")));
+    }
+}
+
+/// r0 of the compiled program, or why there is none.
+std::string compiled(const Case& test, const jit::Options& options, std::uint64_t& r0) {
+    const auto program = program_of(test);
+    const verifier::Report report = verifier::verify(*program, {}, {.facts = true});
+    if (report.outcome != verifier::Outcome::Accepted)
+        return "not accepted: " + report.findings.front().message;
+    const auto code = jit::Code::compile(program, {.facts = report.facts.get()}, options);
+    if (!code)
+        return code.error().to_string();
+    exec::Context context(*spec::find_context(spec::ProgramType::SocketFilter));
+    EXPECT_TRUE(context.set_packet(packet_of(test)).has_value());
+    exec::RunContext state;
+    state.context = &context;
+    const maps::EpochGuard guard;
+    const jit::RunOutcome outcome = (*code)->run(state);
+    r0 = outcome.r0;
+    return outcome.trap ? describe(outcome.trap) : "";
+}
+
+TEST_P(Conformance, jit) {
+    if (!jit::available())
+        GTEST_SKIP() << "there is no compiler for this machine";
+    for (const Case& test : read_cases(GetParam())) {
+        SCOPED_TRACE(test.name);
+        if (test.sections.contains("trap"))
+            continue;
+        for (const jit::Options& options : {jit::Options{}, jit::Options{.test_facts = true}}) {
+            std::uint64_t r0 = 0;
+            EXPECT_EQ(compiled(test, options, r0), "");
+            EXPECT_EQ(r0, number(test.sections.at("result")));
+        }
     }
 }
 

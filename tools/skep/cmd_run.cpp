@@ -35,7 +35,17 @@ struct Options {
     bool map_dump = false;
     bool zero_stack = false;
     bool checked = false;
+    std::string engine = "auto";
 };
+
+/// --engine, and --checked for short.
+runtime::Engine engine_of(const Options& options) {
+    if (options.checked || options.engine == "checked")
+        return runtime::Engine::Checked;
+    if (options.engine == "interp")
+        return runtime::Engine::Interp;
+    return options.engine == "jit" ? runtime::Engine::Jit : runtime::default_engine();
+}
 
 /// A program ready to run and what belongs to it.
 struct Session {
@@ -139,8 +149,7 @@ bool by_capture(const Options& options) {
 }
 
 runtime::LoadOptions load_options(const Options& options, Events* events) {
-    runtime::LoadOptions load{.engine = options.checked ? runtime::Engine::Checked
-                                                        : runtime::Engine::Verified,
+    runtime::LoadOptions load{.engine = engine_of(options),
                               .cpus = std::max(options.cpus, options.cpu + 1),
                               .fuel = options.fuel,
                               .zero_uninitialised_stack = options.zero_stack};
@@ -353,11 +362,16 @@ void add_options(CLI::App& verb, Options& options) {
     verb.add_option("--comm", options.comm, "The name of that process");
     verb.add_option("--fuel", options.fuel, "With --checked: instructions that a run may take")
         ->capture_default_str();
-    auto* checked = verb.add_flag("--checked", options.checked,
-                                  "Do not verify: run in the interpreter that checks every access");
+    auto* engine = verb.add_option("--engine", options.engine,
+                                   "jit: native code; interp: interpreter; checked: as --checked; "
+                                   "auto: jit where there is a compiler for this machine")
+                       ->capture_default_str()
+                       ->check(CLI::IsMember({"auto", "jit", "interp", "checked"}));
+    verb.add_flag("--checked", options.checked,
+                  "Do not verify: run in the interpreter that checks every access")
+        ->excludes(engine);
     verb.add_flag("--zero-stack", options.zero_stack,
-                  "With --checked: read unwritten stack bytes as 0 instead of trapping")
-        ->needs(checked);
+                  "With --checked: read unwritten stack bytes as 0 instead of trapping");
 }
 
 } // namespace
@@ -369,7 +383,7 @@ void add_run(Cli& cli) {
     add_options(verb, *options);
     cli.on(verb, [options](const Console& console) -> Result<Exit> {
         Session session = SKEP_TRY(open_session(console, *options));
-        if (options->checked)
+        if (engine_of(*options) == runtime::Engine::Checked)
             console.note("not verified: running in the checked interpreter");
         if (options->pcap.empty() && !options->write_pcapng.empty())
             return fail(ErrorCode::Invalid, "--write-pcapng needs --pcap");

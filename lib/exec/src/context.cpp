@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "skep/base/bytes.hpp"
 #include "skep/spec/socket.hpp"
 
 namespace skep::exec {
@@ -83,6 +84,34 @@ void Context::set_pointer(spec::FieldKind kind, std::uint64_t address,
                           const Capability& cap) noexcept {
     block_[static_cast<std::size_t>(kind)] = address;
     caps_[static_cast<std::size_t>(kind)] = cap;
+}
+
+bool load_packet(const Context& context, std::int64_t offset, std::uint32_t size,
+                 std::uint64_t& value) noexcept {
+    const Packet& packet = context.packet();
+    // Linux's windows for offsets from the network and link layer headers (linux/filter.h).
+    constexpr std::int64_t kNet = -0x100000;
+    constexpr std::int64_t kLink = -0x200000;
+    constexpr std::int64_t kEthernet = 14;
+    const spec::ProgramType type = context.layout().type;
+    const bool sees_link =
+        type == spec::ProgramType::SchedCls || type == spec::ProgramType::SchedAct;
+    if (packet.data == nullptr)
+        return false;
+    std::int64_t start = offset;
+    if (offset < 0 && offset >= kNet)
+        start = offset - kNet + (sees_link ? kEthernet : 0);
+    else if (offset < 0 && offset >= kLink)
+        start = offset - kLink - (sees_link ? 0 : kEthernet);
+    else if (offset < 0)
+        return false;
+    if (start < packet.head - packet.data || start + size > packet.end - packet.data)
+        return false;
+    const std::byte* from = packet.data + start;
+    value = size == 1   ? load<std::uint8_t>(from)
+            : size == 2 ? std::uint64_t{from_big(load<std::uint16_t>(from))}
+                        : std::uint64_t{from_big(load<std::uint32_t>(from))};
+    return true;
 }
 
 } // namespace skep::exec

@@ -137,9 +137,6 @@ bool slow_store(Machine& machine, RegFile& regs, const Slot& slot, std::uint32_t
 /// The aligned bytes of an atomic access.
 std::byte* reach_atomic(Machine& machine, RegFile& regs, const Slot& slot, std::uint8_t reg,
                         std::uint32_t size, bool write) noexcept;
-/// LD_ABS and LD_IND: false if the bytes are not in the packet.
-bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
-                 std::uint64_t& value) noexcept;
 void set_trap(Machine& machine, TrapKind kind, const Capability& cap, const Access& access,
               const char* detail = "") noexcept;
 

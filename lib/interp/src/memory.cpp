@@ -282,34 +282,6 @@ std::byte* reach_atomic(Machine& machine, RegFile& regs, const Slot& slot, std::
     return reach(machine, cap, access);
 }
 
-bool load_packet(Machine& machine, std::int64_t offset, std::uint32_t size,
-                 std::uint64_t& value) noexcept {
-    const exec::Packet& packet = machine.run->context->packet();
-    // Linux's windows for offsets from the network and link layer headers (linux/filter.h).
-    constexpr std::int64_t kNet = -0x100000;
-    constexpr std::int64_t kLink = -0x200000;
-    constexpr std::int64_t kEthernet = 14;
-    const spec::ProgramType type = machine.code->program().type;
-    const bool sees_link =
-        type == spec::ProgramType::SchedCls || type == spec::ProgramType::SchedAct;
-    if (packet.data == nullptr)
-        return false;
-    std::int64_t start = offset;
-    if (offset < 0 && offset >= kNet)
-        start = offset - kNet + (sees_link ? kEthernet : 0);
-    else if (offset < 0 && offset >= kLink)
-        start = offset - kLink - (sees_link ? 0 : kEthernet);
-    else if (offset < 0)
-        return false;
-    if (start < packet.head - packet.data || start + size > packet.end - packet.data)
-        return false;
-    const std::byte* from = packet.data + start;
-    value = size == 1   ? load<std::uint8_t>(from)
-            : size == 2 ? std::uint64_t{from_big(load<std::uint16_t>(from))}
-                        : std::uint64_t{from_big(load<std::uint32_t>(from))};
-    return true;
-}
-
 bool Machine::push(bool checked) noexcept {
     const std::uint32_t first = frame().first;
     if (depth + 1 - first == isa::kMaxCallFrames) {

@@ -63,6 +63,9 @@ public:
 
     [[nodiscard]] std::byte* direct_values() noexcept override { return data_; }
     [[nodiscard]] std::uint32_t direct_stride() const noexcept override { return stride_; }
+    [[nodiscard]] DirectOps direct_ops() const noexcept override {
+        return make_direct_ops<ArrayMap>();
+    }
 
 protected:
     int do_next_key(const std::byte* key, std::byte* next) noexcept override {
@@ -109,6 +112,12 @@ public:
 
     [[nodiscard]] std::uint32_t user_value_size() const noexcept override {
         return stride_ * cpus();
+    }
+    [[nodiscard]] std::byte* percpu_values() noexcept override { return values_.data(); }
+    [[nodiscard]] std::uint64_t percpu_cpu_stride() const noexcept override { return cpu_stride_; }
+    [[nodiscard]] std::uint32_t percpu_stride() const noexcept override { return stride_; }
+    [[nodiscard]] DirectOps direct_ops() const noexcept override {
+        return make_direct_ops<PercpuArrayMap>();
     }
 
 protected:

@@ -67,6 +67,10 @@ public:
         return PerCpu ? rounded() * cpus() : def().value_size;
     }
 
+    [[nodiscard]] DirectOps direct_ops() const noexcept override {
+        return make_direct_ops<HashMap>();
+    }
+
 protected:
     int do_read(const std::byte* key, std::byte* to, std::uint64_t flags) noexcept override {
         const std::uint32_t index = table_.find(key); // User space does not make a key "used".

@@ -39,4 +39,24 @@ Made make_arena(const spec::MapDef& def, const CreateOptions& options);
 [[nodiscard]] int next_index(const std::byte* key, std::byte* next,
                              std::uint32_t max_entries) noexcept;
 
+/// The operations of a final class, called without a table.
+template <class Kind>
+[[nodiscard]] DirectOps make_direct_ops() noexcept {
+    return {.lookup =
+                [](void* map, const std::byte* key, std::uint32_t cpu) noexcept {
+                    return static_cast<Kind*>(static_cast<Map*>(map))->Kind::lookup(key, cpu);
+                },
+            .update =
+                [](void* map, const std::byte* key, const std::byte* value, std::uint64_t flags,
+                   std::uint32_t cpu) noexcept {
+                    return std::int64_t{static_cast<Kind*>(static_cast<Map*>(map))
+                                            ->Kind::update(key, value, flags, cpu)};
+                },
+            .erase =
+                [](void* map, const std::byte* key) noexcept {
+                    return std::int64_t{
+                        static_cast<Kind*>(static_cast<Map*>(map))->Kind::erase(key)};
+                }};
+}
+
 } // namespace skep::maps

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "area.hpp"
+#include "kinds.hpp"
 #include "skep/maps/map.hpp"
 #include "skep/maps/spin.hpp"
 
@@ -32,6 +33,9 @@ public:
     ~LpmTrie() override;
 
     std::byte* lookup(const std::byte* key, std::uint32_t cpu) noexcept override;
+    [[nodiscard]] DirectOps direct_ops() const noexcept override {
+        return make_direct_ops<LpmTrie>();
+    }
     int update(const std::byte* key, const std::byte* value, std::uint64_t flags,
                std::uint32_t cpu) noexcept override;
     int erase(const std::byte* key) noexcept override;

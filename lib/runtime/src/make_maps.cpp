@@ -79,16 +79,21 @@ std::vector<exec::MapSlot> make_slots(const object::Object& object,
         const auto& def = map.def();
         std::byte* values = map.direct_values();
         const std::uint64_t size = std::uint64_t{map.direct_stride()} * def.max_entries;
-        slots.push_back(
-            {.map = &map,
-             .def = &def,
-             .values = values,
-             .stride = map.direct_stride(),
-             .direct_size = values == nullptr      ? 0
-                            : def.max_entries == 1 ? def.value_size
-                                                   : static_cast<std::uint32_t>(
-                                                         std::min<std::uint64_t>(size, UINT32_MAX)),
-             .read_only = object.maps[i].frozen || (def.flags & BPF_F_RDONLY_PROG) != 0});
+        const bool per_cpu = map.percpu_values() != nullptr;
+        const maps::DirectOps ops = map.direct_ops();
+        slots.push_back({.map = &map,
+                         .def = &def,
+                         .values = values,
+                         .stride = per_cpu ? map.percpu_stride() : map.direct_stride(),
+                         .direct_size = values == nullptr ? 0
+                                        : def.max_entries == 1
+                                            ? def.value_size
+                                            : static_cast<std::uint32_t>(
+                                                  std::min<std::uint64_t>(size, UINT32_MAX)),
+                         .read_only = object.maps[i].frozen || (def.flags & BPF_F_RDONLY_PROG) != 0,
+                         .percpu_values = map.percpu_values(),
+                         .cpu_stride = map.percpu_cpu_stride(),
+                         .ops = {.lookup = ops.lookup, .update = ops.update, .erase = ops.erase}});
     }
     return slots;
 }

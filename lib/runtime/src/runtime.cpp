@@ -12,6 +12,7 @@
 #include "skep/base/suggest.hpp"
 #include "skep/helpers/helpers.hpp"
 #include "skep/interp/interp.hpp"
+#include "skep/jit/jit.hpp"
 #include "skep/maps/epoch.hpp"
 #include "skep/maps/slots.hpp"
 
@@ -20,7 +21,11 @@ namespace skep::runtime {
 struct LoadedProgram::State {
     Runtime::State* owner = nullptr;
     std::shared_ptr<const Program> program;
-    std::shared_ptr<const interp::Code> code; ///< null: not asked for
+    /// One of the two, or none: not asked for.
+    std::shared_ptr<const interp::Code> code;
+    std::shared_ptr<const jit::Code> native;
+
+    [[nodiscard]] bool ready() const noexcept { return code != nullptr || native != nullptr; }
 };
 
 struct Runtime::State {
@@ -38,9 +43,13 @@ struct Runtime::State {
     Result<void> fill_prog_arrays();
 };
 
+Engine default_engine() noexcept {
+    return jit::available() ? Engine::Jit : Engine::Interp;
+}
+
 namespace {
 
-/// What engines ask for at a tail call: the interp::Code in a slot.
+/// What engines ask for at a tail call: the code in a slot. All of a runtime are for one engine.
 const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_t index) noexcept {
     // Engines hand back the Map of a MapSlot, which is ours and not const.
     auto* array =
@@ -62,24 +71,37 @@ std::size_t index_of(const object::Object& object, const std::string& name) {
 
 Result<void> Runtime::State::compile(std::size_t index) {
     LoadedProgram::State& loaded = programs[index];
-    if (loaded.code != nullptr)
+    if (loaded.ready())
         return {};
-    if (options.engine == Engine::Verified)
-        SKEP_TRY(prove(*loaded.program, map_views(object)));
+    const bool compiles = options.engine == Engine::Jit;
+    std::shared_ptr<const Facts> facts;
+    if (compiles || options.engine == Engine::Interp)
+        facts = SKEP_TRY(prove(*loaded.program, map_views(object), compiles));
+    const exec::HelperTable* table =
+        options.helpers != nullptr ? options.helpers : &standard_helpers();
+    const auto named = [&](Error error) {
+        error.message = "program \"" + loaded.program->name + "\": " + error.message;
+        return std::unexpected(std::move(error));
+    };
+    if (compiles) {
+        auto native = jit::Code::compile(loaded.program,
+                                         {.maps = slots, .helpers = table, .facts = facts.get()});
+        if (!native)
+            return named(std::move(native).error());
+        loaded.native = *std::move(native);
+        return {};
+    }
     const auto mode = options.engine == Engine::Checked  ? interp::Mode::Checked
                       : options.engine == Engine::Traced ? interp::Mode::Traced
                                                          : interp::Mode::Unchecked;
-    auto code = interp::Code::compile(
-        loaded.program,
-        {.maps = slots,
-         .helpers = options.helpers != nullptr ? options.helpers : &standard_helpers(),
-         .zero_uninitialised_stack = options.zero_uninitialised_stack},
-        mode);
-    if (!code) {
-        Error error = std::move(code).error();
-        error.message = "program \"" + loaded.program->name + "\": " + error.message;
-        return std::unexpected(std::move(error));
-    }
+    auto code =
+        interp::Code::compile(loaded.program,
+                              {.maps = slots,
+                               .helpers = table,
+                               .zero_uninitialised_stack = options.zero_uninitialised_stack},
+                              mode);
+    if (!code)
+        return named(std::move(code).error());
     loaded.code = *std::move(code);
     return {};
 }
@@ -93,7 +115,10 @@ Result<void> Runtime::State::fill_prog_arrays() {
             SKEP_TRY(object.program(name)); // Says what is not there, with a suggestion.
             const std::size_t index = index_of(object, name);
             SKEP_TRY(compile(index));
-            const int bad = array->set(slot, programs[index].code, name);
+            const LoadedProgram::State& target = programs[index];
+            const std::shared_ptr<const void> code =
+                target.native != nullptr ? std::shared_ptr<const void>(target.native) : target.code;
+            const int bad = array->set(slot, code, name);
             if (bad < 0)
                 return fail(ErrorCode::Invalid, "map \"" + array->def().name + "\": program \"" +
                                                     name + "\" in slot " + std::to_string(slot) +
@@ -133,7 +158,7 @@ Runtime::~Runtime() = default;
 Result<LoadedProgram> Runtime::program(const std::string& name) const {
     SKEP_TRY(state_->object.program(name));
     LoadedProgram::State& loaded = state_->programs[index_of(state_->object, name)];
-    if (loaded.code == nullptr)
+    if (!loaded.ready())
         return fail(ErrorCode::Invalid, "program \"" + name + "\" was not loaded", {},
                     "name it when loading: it is not loaded by default");
     return LoadedProgram(loaded);
@@ -142,7 +167,7 @@ Result<LoadedProgram> Runtime::program(const std::string& name) const {
 std::vector<LoadedProgram> Runtime::programs() const {
     std::vector<LoadedProgram> loaded;
     for (LoadedProgram::State& program : state_->programs)
-        if (program.code != nullptr)
+        if (program.ready())
             loaded.push_back(LoadedProgram(program));
     return loaded;
 }
@@ -191,6 +216,13 @@ RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu,
     run.cpu = cpu < owner.options.cpus ? cpu : 0;
     run.tail_target = tail_target;
     run.observer = observer;
+    if (state_->native != nullptr) {
+        const jit::RunOutcome outcome = state_->native->run(run);
+        return {.retval = static_cast<std::uint32_t>(outcome.r0),
+                .r0 = outcome.r0,
+                .trap = outcome.trap,
+                .redirect = run.redirect};
+    }
     const interp::RunOutcome outcome = state_->code->run(run, owner.options.fuel);
     return {.retval = static_cast<std::uint32_t>(outcome.r0),
             .r0 = outcome.r0,

@@ -104,10 +104,11 @@ std::vector<verifier::MapView> map_views(const object::Object& object) {
     return maps;
 }
 
-Result<void> prove(const Program& program, std::span<const verifier::MapView> maps) {
-    const verifier::Report report = verifier::verify(program, maps);
+Result<std::shared_ptr<const Facts>> prove(const Program& program,
+                                           std::span<const verifier::MapView> maps, bool facts) {
+    const verifier::Report report = verifier::verify(program, maps, {.facts = facts});
     if (report.outcome == verifier::Outcome::Accepted)
-        return {};
+        return report.facts;
     const verifier::Finding& finding = report.findings.front();
     std::string message = finding.message;
     if (const LineInfo* line = program.line_of(finding.insn)) {

@@ -91,4 +91,9 @@ private:
     Packet packet_{};
 };
 
+/// What the packet loads of classic BPF (LD_ABS, LD_IND) find at an offset: 1, 2 or 4 bytes in
+/// network order, as a number. False if they are not in the packet.
+[[nodiscard]] bool load_packet(const Context& context, std::int64_t offset, std::uint32_t size,
+                               std::uint64_t& value) noexcept;
+
 } // namespace skep::exec

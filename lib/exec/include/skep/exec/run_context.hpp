@@ -121,19 +121,35 @@ struct RunContext {
                                std::uint32_t index) noexcept = nullptr;
     void* runtime = nullptr; ///< for tail_target: the runtime's own state
 
+    std::uint32_t tail_calls = 0; ///< so far, if the engine counts them here
     RedirectOutcome redirect{};
     Observer* observer = nullptr; ///< of traced runs
     void* scratch = nullptr; ///< for helpers: locks held, nested dynptr state, ... (lib/helpers)
 };
 
+/// Operations of one kind of map, to be called without dispatch: as those of maps::Map, errors as
+/// negative numbers. `map` is the maps::Map. nullptr: to be done by the helper.
+struct MapOps {
+    using Lookup = std::byte* (*)(void* map, const std::byte* key, std::uint32_t cpu) noexcept;
+    using Update = std::int64_t (*)(void* map, const std::byte* key, const std::byte* value,
+                                    std::uint64_t flags, std::uint32_t cpu) noexcept;
+    using Erase = std::int64_t (*)(void* map, const std::byte* key) noexcept;
+    Lookup lookup = nullptr;
+    Update update = nullptr;
+    Erase erase = nullptr;
+};
+
 /// A map as an engine sees it: one per map of the object, in the object's order.
 struct MapSlot {
-    void* map = nullptr;           ///< maps::Map *, the value that helpers expect
-    const void* def = nullptr;     ///< const spec::MapDef *
-    std::byte* values = nullptr;   ///< Map::direct_values()
-    std::uint32_t stride = 0;      ///< Map::direct_stride()
-    std::uint32_t direct_size = 0; ///< bytes that lddw of a map value may reach from `values`
-    bool read_only = false;        ///< programs may not write it (BPF_F_RDONLY_PROG)
+    void* map = nullptr;                ///< maps::Map *, the value that helpers expect
+    const void* def = nullptr;          ///< const spec::MapDef *
+    std::byte* values = nullptr;        ///< Map::direct_values()
+    std::uint32_t stride = 0;           ///< Map::direct_stride()
+    std::uint32_t direct_size = 0;      ///< bytes that lddw of a map value may reach from `values`
+    bool read_only = false;             ///< programs may not write it (BPF_F_RDONLY_PROG)
+    std::byte* percpu_values = nullptr; ///< of per-CPU arrays: CPU 0's value of key 0
+    std::uint64_t cpu_stride = 0;       ///< bytes from a CPU's values to the next CPU's
+    MapOps ops{};
 };
 
 } // namespace skep::exec

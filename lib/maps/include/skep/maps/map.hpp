@@ -38,6 +38,15 @@ struct CreateOptions {
     std::vector<ValueField> fields{}; ///< special fields of a value, by offset
 };
 
+/// Operations of one kind, for engines that know the map: without dispatch, and with what is known
+/// of the kind and its key size compiled in. As the member functions of Map; nullptr: none.
+struct DirectOps {
+    std::byte* (*lookup)(void* map, const std::byte* key, std::uint32_t cpu) noexcept = nullptr;
+    std::int64_t (*update)(void* map, const std::byte* key, const std::byte* value,
+                           std::uint64_t flags, std::uint32_t cpu) noexcept = nullptr;
+    std::int64_t (*erase)(void* map, const std::byte* key) noexcept = nullptr;
+};
+
 /// Called for each element; returns false to stop. The value is the given CPU's slot.
 using ForEachFn = bool (*)(void* arg, const std::byte* key, std::byte* value);
 
@@ -105,6 +114,13 @@ public:
     [[nodiscard]] virtual std::byte* direct_values() noexcept { return nullptr; }
     /// Bytes from one value to the next when direct_values() is not null.
     [[nodiscard]] virtual std::uint32_t direct_stride() const noexcept { return 0; }
+    /// Of per-CPU arrays: CPU 0's value of key 0; the values of a CPU lie side by side.
+    [[nodiscard]] virtual std::byte* percpu_values() noexcept { return nullptr; }
+    /// Bytes from a CPU's values to the next CPU's, and from one value to the next.
+    [[nodiscard]] virtual std::uint64_t percpu_cpu_stride() const noexcept { return 0; }
+    [[nodiscard]] virtual std::uint32_t percpu_stride() const noexcept { return 0; }
+    /// `map` of the functions is this map.
+    [[nodiscard]] virtual DirectOps direct_ops() const noexcept { return {}; }
 
     // --- special fields of values ---
 

@@ -23,11 +23,15 @@ namespace skep::runtime {
 
 /// Which engine runs a program.
 enum class Engine : std::uint8_t {
-    Verified,  ///< interpreter without checks, for programs that the verifier accepts
+    Jit,       ///< native code, for programs that the verifier accepts
+    Interp,    ///< interpreter without checks, for programs that the verifier accepts
     Checked,   ///< interpreter that proves every access at run time; for programs not verified
-    Unchecked, ///< as Verified, but nothing is verified: only for benchmarks of known programs
+    Unchecked, ///< as Interp, but nothing is verified: only for benchmarks of known programs
     Traced,    ///< the checked interpreter, which shows every instruction to an observer
 };
+
+/// Jit where there is a compiler for the machine, else Interp.
+[[nodiscard]] Engine default_engine() noexcept;
 
 /// What programs see of the host; everything can be fixed for repeatable runs.
 struct HostOptions {
@@ -43,7 +47,7 @@ struct HostOptions {
 };
 
 struct LoadOptions {
-    Engine engine = Engine::Verified;
+    Engine engine = default_engine();
     std::uint32_t cpus = 1; ///< slots of per-CPU maps
     HostOptions host;
     /// What programs may call; must outlive the Runtime. Default: the helpers of lib/helpers.
