@@ -14,8 +14,10 @@
 
 #include "skep/base/check.hpp"
 #include "skep/exec/trap.hpp"
+#include "skep/maps/epoch.hpp"
 #include "skep/spec/context.hpp"
 #include "skep/spec/map_def.hpp"
+#include "skep/verifier/verifier.hpp"
 
 namespace skep::test {
 namespace {
@@ -77,6 +79,42 @@ Outcome run_interp(const std::vector<isa::Insn>& code, const std::vector<std::by
     state.host = &host;
     state.context = &context;
     const interp::RunOutcome result = (*compiled)->run(state, 10'000'000);
+    if (result.trap)
+        return refused("insn " + std::to_string(result.trap.insn) + ": " +
+                       exec::describe(result.trap));
+    outcome.r0 = static_cast<std::uint32_t>(result.r0);
+    return outcome;
+}
+
+Outcome run_jit(const std::vector<isa::Insn>& code, const std::vector<std::byte>& memory,
+                const jit::Options& options) {
+    Outcome outcome;
+    outcome.memory = memory;
+    const spec::MapDef def = map_def(memory.size());
+    const std::array views{verifier::MapView{.def = &def}};
+    const auto program = program_of(code);
+    const verifier::Report report = verifier::verify(*program, views, {.facts = true});
+    if (report.outcome != verifier::Outcome::Accepted)
+        return refused("insn " + std::to_string(report.findings.front().insn) + ": " +
+                       report.findings.front().message);
+    const std::array slots{exec::MapSlot{.def = &def,
+                                         .values = outcome.memory.data(),
+                                         .stride = def.value_size,
+                                         .direct_size = def.value_size}};
+    const exec::HelperTable helpers{};
+    const auto compiled = jit::Code::compile(
+        program, {.maps = slots, .helpers = &helpers, .facts = report.facts.get()}, options);
+    if (!compiled)
+        return refused(compiled.error().to_string());
+    QuietHost host;
+    exec::Context context(*spec::find_context(spec::ProgramType::Xdp));
+    const std::array<std::byte, kFrame> frame{};
+    SKEP_CHECK(context.set_packet(frame).has_value());
+    exec::RunContext state;
+    state.host = &host;
+    state.context = &context;
+    const maps::EpochGuard guard;
+    const jit::RunOutcome result = (*compiled)->run(state);
     if (result.trap)
         return refused("insn " + std::to_string(result.trap.insn) + ": " +
                        exec::describe(result.trap));

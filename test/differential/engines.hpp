@@ -9,6 +9,7 @@
 
 #include "skep/interp/interp.hpp"
 #include "skep/isa/insn.hpp"
+#include "skep/jit/jit.hpp"
 
 /// One program on one map value, in each engine.
 namespace skep::test {
@@ -25,6 +26,10 @@ struct Outcome {
 /// Runs `code` (whose `lddw` of the map value says map 0) on a copy of `memory`.
 [[nodiscard]] Outcome run_interp(const std::vector<isa::Insn>& code,
                                  const std::vector<std::byte>& memory, interp::Mode mode);
+
+/// The same, compiled. Error: the verifier does not accept it, or a trap.
+[[nodiscard]] Outcome run_jit(const std::vector<isa::Insn>& code,
+                              const std::vector<std::byte>& memory, const jit::Options& options);
 
 /// The same in the kernel; there `code` names the map by its place in fd_array.
 [[nodiscard]] Outcome run_kernel(const std::vector<isa::Insn>& code,

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kernel_agreement [--sequences N] [--seed S] [--record FILE]: runs random sequences in the kernel
-// and in both modes of the interpreter; stops at the first difference with the smallest program
-// that shows it. Exit: 0 agreed, 1 differed, 2 usage, 77 no bpf(2).
+// in both modes of the interpreter and compiled; stops at the first difference with the smallest
+// program that shows it. Exit: 0 agreed, 1 differed, 2 usage, 77 no bpf(2).
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
@@ -60,6 +60,8 @@ Compared compare(const std::vector<Sequence>& sequences, std::uint64_t memory_se
     if (made.difference.empty())
         made.difference =
             difference("unchecked", made.kernel, run_interp(made.code, memory, Mode::Unchecked));
+    if (made.difference.empty() && skep::jit::available())
+        made.difference = difference("jit", made.kernel, run_jit(made.code, memory, {}));
     return made;
 }
 

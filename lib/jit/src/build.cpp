@@ -210,8 +210,7 @@ void Builder::loop_part(std::uint32_t index, const Part& part) {
         vars_[2] = read_var(instance.context);
         return;
     case Part::Kind::LoopNext:
-        vars_[instance.round] =
-            make_.binary(Op::Add, 8, read_var(instance.round), std::uint64_t{1});
+        vars_[instance.round] = make_.by(Op::Add, 8, read_var(instance.round), 1);
         block.term = Term::Branch;
         block.cond = Cond::Ne;
         block.a = read_var(0);
@@ -328,7 +327,7 @@ void Builder::end_block(std::uint32_t index, const Part& part) {
         block.cond = Cond::Eq;
         block.a = read_var(instance_->budget);
         block.b = make_.constant(0);
-        vars_[instance_->budget] = make_.binary(Op::Add, 8, block.a, ~std::uint64_t{0});
+        vars_[instance_->budget] = make_.by(Op::Add, 8, block.a, ~std::uint64_t{0});
         return;
     }
     end_branch(block, part, last - 1);

@@ -92,9 +92,9 @@ bool Builder::lookup_array(const exec::MapSlot& map, const CallFact& call) {
         make_.constant(reinterpret_cast<std::uint64_t>(per_cpu ? map.percpu_values : map.values));
     if (per_cpu) {
         const Ref cpu = make_.load(4, false, run_, offsetof(exec::RunContext, cpu));
-        base = make_.binary(Op::Add, 8, make_.binary(Op::Mul, 8, cpu, map.cpu_stride), base);
+        base = make_.binary(Op::Add, 8, make_.by(Op::Mul, 8, cpu, map.cpu_stride), base);
     }
-    const Ref offset = make_.binary(Op::Mul, 8, index, std::uint64_t{map.stride});
+    const Ref offset = make_.by(Op::Mul, 8, index, map.stride);
     const Ref address = make_.binary(Op::Add, 8, offset, base);
     graph_.at(address).flags |= ir::kNonZero;
     Ref result = address;

@@ -241,12 +241,12 @@ Ref Maker::with_constant(Op op, unsigned width, Ref a, std::uint64_t b) {
     const Node node = at(a);
     switch (op) {
     case Op::Sub:
-        return binary(Op::Add, width, a, (~b + 1) & ones);
+        return by(Op::Add, width, a, (~b + 1) & ones);
     case Op::Add:
         if (b == 0)
             return fit(width, a);
         if (node.op == Op::Add && node.width == width && is_constant(node.b))
-            return binary(Op::Add, width, node.a, (value(node.b) + b) & ones);
+            return by(Op::Add, width, node.a, (value(node.b) + b) & ones);
         if (node.op == Op::Frame && width == 8) {
             Node moved = node;
             moved.imm += static_cast<std::int64_t>(b);
@@ -266,7 +266,7 @@ Ref Maker::with_constant(Op op, unsigned width, Ref a, std::uint64_t b) {
         if (const Op zext = extension(b); zext != Op::None)
             return unary(zext, 8, a);
         if (node.op == Op::And && is_constant(node.b))
-            return binary(Op::And, width, node.a, value(node.b) & b);
+            return by(Op::And, width, node.a, value(node.b) & b);
         if (b <= UINT32_MAX)
             width = 4; // The upper half of the result is zero in any case.
         break;
@@ -276,7 +276,7 @@ Ref Maker::with_constant(Op op, unsigned width, Ref a, std::uint64_t b) {
         if (b == 1)
             return fit(width, a);
         if (std::has_single_bit(b))
-            return binary(Op::Shl, width, a, static_cast<std::uint64_t>(std::countr_zero(b)));
+            return by(Op::Shl, width, a, static_cast<std::uint64_t>(std::countr_zero(b)));
         break;
     case Op::Shl:
     case Op::Shr:
@@ -298,7 +298,7 @@ Ref Maker::with_constant(Op op, unsigned width, Ref a, std::uint64_t b) {
         if (op != Op::Rol && node.op == op && node.width == width && is_constant(node.b) &&
             op != Op::Sar) {
             const std::uint64_t sum = value(node.b) + b;
-            return sum >= width * 8 ? constant(0) : binary(op, width, node.a, sum);
+            return sum >= width * 8 ? constant(0) : by(op, width, node.a, sum);
         }
         break;
     }
@@ -332,13 +332,13 @@ Ref Maker::divide(Op op, unsigned width, Ref a, std::uint64_t b) {
     if (b == 0)
         return quotient ? constant(0) : fit(width, a);
     if (std::has_single_bit(b))
-        return quotient ? binary(Op::Shr, width, a, static_cast<std::uint64_t>(std::countr_zero(b)))
-                        : binary(Op::And, width, a, b - 1);
+        return quotient ? by(Op::Shr, width, a, static_cast<std::uint64_t>(std::countr_zero(b)))
+                        : by(Op::And, width, a, b - 1);
     const bool narrow = width == 4 || at(a).has(ir::kUpperZero);
     Ref result = 0;
     if (narrow && b <= UINT32_MAX) {
         const Ref x = unary(Op::Zext32, 8, a);
-        result = binary(Op::MulHigh, 8, x, UINT64_MAX / b + 1);
+        result = by(Op::MulHigh, 8, x, UINT64_MAX / b + 1);
         graph_.at(result).flags |= ir::kUpperZero;
     } else if (narrow) {
         return quotient ? constant(0) : a;
@@ -352,19 +352,19 @@ Ref Maker::divide(Op op, unsigned width, Ref a, std::uint64_t b) {
         const auto m = static_cast<std::uint64_t>((power + b - 1) / b);
         const auto error = static_cast<std::uint64_t>(Wide{m} * b - power);
         if (error <= (std::uint64_t{1} << s)) {
-            result = binary(Op::Shr, 8, binary(Op::MulHigh, 8, a, m), s);
+            result = by(Op::Shr, 8, by(Op::MulHigh, 8, a, m), s);
         } else {
             const Wide larger = ((Wide{1} << bits) - b) << 64;
             const auto rest = static_cast<std::uint64_t>(larger / b) + 1;
-            const Ref high = binary(Op::MulHigh, 8, a, rest);
-            const Ref half = binary(Op::Shr, 8, binary(Op::Sub, 8, a, high), std::uint64_t{1});
-            result = binary(Op::Shr, 8, binary(Op::Add, 8, half, high), bits - 1);
+            const Ref high = by(Op::MulHigh, 8, a, rest);
+            const Ref half = by(Op::Shr, 8, binary(Op::Sub, 8, a, high), 1);
+            result = by(Op::Shr, 8, binary(Op::Add, 8, half, high), bits - 1);
         }
     }
     if (quotient)
         return result;
     const unsigned enough = narrow ? 4 : width;
-    return binary(Op::Sub, enough, a, binary(Op::Mul, enough, result, b));
+    return binary(Op::Sub, enough, a, by(Op::Mul, enough, result, b));
 }
 
 bool Maker::adjacent(const Node& first, const Node& second) const noexcept {
@@ -412,7 +412,7 @@ Ref Maker::rotate(unsigned width, Ref a, Ref b) {
     if (!shifts(left, Op::Shl) || !shifts(right, Op::Shr) || left.a != right.a ||
         value(left.b) + value(right.b) != width * 8)
         return 0;
-    return binary(Op::Rol, width, left.a, value(left.b));
+    return by(Op::Rol, width, left.a, value(left.b));
 }
 
 /// a | b (or +, ^), where the two may be parts of one thing; else 0.
@@ -443,7 +443,7 @@ Ref Maker::merge(unsigned width, Ref a, Ref b) {
     const Ref merged = merge_loads(inner_low, inner_high, static_cast<unsigned>(high - low));
     if (merged == 0)
         return 0;
-    return low == 0 ? merged : binary(Op::Shl, width, merged, low);
+    return low == 0 ? merged : by(Op::Shl, width, merged, low);
 }
 
 Ref Maker::select(Cond cond, unsigned width, Ref a, Ref b, Ref yes, Ref no) {

@@ -20,7 +20,8 @@ public:
 
     ir::Ref constant(std::uint64_t value);
     ir::Ref binary(ir::Op op, unsigned width, ir::Ref a, ir::Ref b);
-    ir::Ref binary(ir::Op op, unsigned width, ir::Ref a, std::uint64_t b) {
+    /// With the number b.
+    ir::Ref by(ir::Op op, unsigned width, ir::Ref a, std::uint64_t b) {
         return binary(op, width, a, constant(b));
     }
     /// Neg, swaps and extensions.
