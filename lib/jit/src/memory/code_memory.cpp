@@ -13,6 +13,8 @@ Result<CodePiece> CodePiece::place(std::span<const std::byte> code) {
     if (at == MAP_FAILED)
         return fail(ErrorCode::Environment, "no executable memory");
     std::memcpy(at, code.data(), code.size());
+    // Caches of instructions and of data are apart on arm64.
+    __builtin___clear_cache(static_cast<char*>(at), static_cast<char*>(at) + code.size());
     ::mprotect(at, size, PROT_READ | PROT_EXEC);
     auto* start = static_cast<std::byte*>(at);
     return CodePiece({start, size}, {start, code.size()});
