@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 
 #include "../support.hpp"
@@ -21,10 +22,17 @@ using ir::Term;
 Emitter::Emitter(const Program& program, std::uint32_t functions, const Options& /*options*/)
     : program_(program), lse_(has_lse()) {
     code_.init(asmjit::Environment(asmjit::Arch::kAArch64));
+    code_.setErrorHandler(&strict_);
     code_.attach(&as_);
     functions_.reserve(functions);
     for (std::uint32_t i = 0; i < functions; ++i)
         functions_.push_back(as_.newLabel());
+}
+
+void Emitter::Strict::handleError(asmjit::Error error, const char* message,
+                                  asmjit::BaseEmitter* /*origin*/) {
+    std::fprintf(stderr, "arm64: %s\n", message);
+    SKEP_CHECK(error == asmjit::kErrorOk);
 }
 
 Image Emitter::finish() {

@@ -145,7 +145,14 @@ private:
     void compare_number(unsigned width, Gp a, std::uint64_t number);
     void pass_arguments(const Node& node);
 
+    /// An instruction that cannot be encoded is a bug here.
+    struct Strict final : asmjit::ErrorHandler {
+        void handleError(asmjit::Error error, const char* message,
+                         asmjit::BaseEmitter* origin) override;
+    };
+
     const Program& program_;
+    Strict strict_;
     asmjit::CodeHolder code_;
     asmjit::a64::Assembler as_;
     std::vector<Label> functions_;
