@@ -108,9 +108,12 @@ private:
         node.op = Op::None;
         ir::for_each_operand(graph_, gone, [&](Ref operand) { drop(operand); });
     }
+    /// One user more, which is not the one that it may have been folded into.
     void keep(Ref ref) {
-        if (at(ref).uses != UINT16_MAX)
-            ++at(ref).uses;
+        Node& node = at(ref);
+        if (node.uses != UINT16_MAX)
+            ++node.uses;
+        node.flags &= static_cast<std::uint8_t>(~ir::kFolded);
     }
 
     void visit(Ref ref) {
@@ -290,11 +293,8 @@ private:
         if (!same_place(changed.a)) {
             if (changed.op == Op::Sub || !same_place(changed.b))
                 return;
-            at(changed.b).flags &= static_cast<std::uint8_t>(~ir::kFolded);
             std::swap(changed.a, changed.b);
         }
-        if (at(changed.b).has(ir::kFolded))
-            at(changed.b).flags &= static_cast<std::uint8_t>(~ir::kFolded);
         const Ref whole = node.b;
         node.op = Op::Update;
         node.aux = static_cast<std::uint8_t>(changed.op);
@@ -319,7 +319,6 @@ private:
                 block.b = mask.b;
                 keep(block.a);
                 keep(block.b);
-                at(block.b).flags &= static_cast<std::uint8_t>(~ir::kFolded);
                 drop(masked);
                 drop(zero);
                 return;
@@ -332,7 +331,6 @@ private:
                 block.b = mask.b;
                 keep(block.a);
                 keep(block.b);
-                at(block.b).flags &= static_cast<std::uint8_t>(~ir::kFolded);
                 drop(masked);
                 drop(zero);
                 return;
