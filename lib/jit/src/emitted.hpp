@@ -36,5 +36,7 @@ public:
 
 [[nodiscard]] std::unique_ptr<Backend> make_x64(const Program& program, std::uint32_t functions,
                                                 const Options& options);
+[[nodiscard]] std::unique_ptr<Backend> make_a64(const Program& program, std::uint32_t functions,
+                                                const Options& options);
 
 } // namespace skep::jit
