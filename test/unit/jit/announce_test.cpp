@@ -3,6 +3,7 @@
 #include "skep/jit/announce.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -132,9 +133,10 @@ TEST(perf_map, keeps_lines_of_others_in_this_process) {
 
 TEST(perf_map, drops_lines_of_an_earlier_process) {
     EXPECT_TRUE(in_child([] {
-        std::ofstream(map_path()) << "1000 10 of long ago\n";
+        std::ofstream(map_path()) << "1000 10 of another process\n";
+        // This process is younger: it has just been forked.
         std::filesystem::last_write_time(map_path(), std::filesystem::file_time_type::clock::now() -
-                                                         std::chrono::hours(24 * 30));
+                                                         std::chrono::seconds(5));
         tell({.perf_map = true});
         EXPECT_EQ(contents(map_path()), map_lines());
         return unlink(map_path().c_str()) == 0;

@@ -201,7 +201,7 @@ TEST(debug_object, does_without_lines) {
 
 TEST(source_lines, are_those_of_instructions_and_differ) {
     const Program program = sample::program();
-    const std::vector<NativeLine> native{{0, 0}, {4, 1}, {4, 2}, {6, 1}, {8, 20}};
+    const std::vector<NativeLine> native{{0, 0}, {4, 10}, {4, 1}, {6, 2}, {8, 20}};
     const auto lines = source_lines(program, native);
     ASSERT_THAT(lines, SizeIs(3));
     EXPECT_EQ(lines[1].offset, 4U);
