@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "skep/jit/announce.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "debug_object.hpp"
@@ -35,6 +36,8 @@ Announcement announce(const Program& program, std::span<const std::byte> code,
     Announcement made;
     if (!how.perf_map && !how.jitdump && !how.gdb)
         return made;
+    SKEP_CHECK(std::ranges::is_sorted(lines, {}, &NativeLine::offset));
+    SKEP_CHECK(lines.empty() || lines.back().offset <= code.size());
     for (const NativeFunction& function : functions)
         SKEP_CHECK(in_range(function.offset, function.size, code.size()));
     const Described what{.name = program.name,

@@ -20,8 +20,8 @@ struct jit_descriptor { // NOLINT(readability-identifier-naming): GDB's
     jit_code_entry* relevant_entry;
     jit_code_entry* first_entry;
 };
-extern jit_descriptor __jit_debug_descriptor;
-void __jit_debug_register_code();
+extern jit_descriptor __jit_debug_descriptor; // NOLINT(readability-identifier-naming)
+void __jit_debug_register_code();             // NOLINT(readability-identifier-naming)
 }
 
 namespace skep::jit {
