@@ -6,7 +6,7 @@
 #include "code.hpp"
 #include "emitted.hpp"
 #include "select.hpp"
-#include "skep/isa/decode.hpp"
+#include "skep/base/check.hpp"
 #include "support.hpp"
 
 namespace skep::jit {
@@ -39,7 +39,7 @@ void note_needs(const ir::Graph& graph, ProgramPlan& plan) {
 
 Result<Image> translate(const Program& program, const Binding& binding, Arch arch,
                         const Options& options) {
-    SKEP_TRY(isa::validate(program.insns));
+    SKEP_CHECK(binding.facts != nullptr && binding.facts->insns.size() == program.insns.size());
     ProgramPlan plan = make_plan(program, binding);
     const auto count = static_cast<std::uint32_t>(plan.functions.size());
     const std::unique_ptr<Backend> backend =
@@ -92,12 +92,15 @@ Result<std::shared_ptr<const Code>> Code::compile(std::shared_ptr<const Program>
     return std::make_shared<const CodeImpl>(std::move(program), std::move(image), std::move(piece));
 }
 
-RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
-    run.trap = {};
-    run.pending = 0;
-    run.tail_calls = 0;
+void Code::prepare(exec::RunContext& run) noexcept {
     run.callback = support::call_back;
-    const std::uint64_t r0 = entry()(run.context->address(), 0, 0, 0, 0, &run);
+}
+
+RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
+    prepare(run);
+    run.trap = {};
+    run.tail_calls = 0;
+    const std::uint64_t r0 = entry()(run.context->address(), &run);
     return {.r0 = run.trap ? 0 : r0, .trap = run.trap};
 }
 

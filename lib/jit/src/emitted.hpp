@@ -13,6 +13,12 @@
 
 namespace skep::jit {
 
+/// Which argument of a function of machine code is the run: the program itself is an
+/// exec::EntryFn, the other functions are helpers to those who call them back.
+[[nodiscard]] constexpr std::size_t run_argument(std::uint32_t function) noexcept {
+    return function == 0 ? 1 : 5;
+}
+
 /// What writes machine code of one architecture: the functions of a program one after the other.
 class Backend {
 public:

@@ -105,8 +105,7 @@ public:
         block.term = ir::Term::Return;
         block.a = result;
     }
-    /// r0 of the compiled function; nothing where the machine is another one.
-    std::optional<std::uint64_t> operator()(const std::array<std::uint64_t, 5>& arguments = {}) {
+    void compile() {
         const Program program;
         const Options options;
         const auto backend = make_a64(program, 1, options);
@@ -115,10 +114,14 @@ public:
         backend->target().combine(graph);
         allocate(graph, backend->target(), places);
         backend->emit(graph, places, 0);
-        const Image image = backend->finish();
-        size = image.code.size();
+        code = backend->finish().code;
+    }
+    /// r0 of the compiled function; nothing where the machine is another one.
+    std::optional<std::uint64_t> operator()(const std::array<std::uint64_t, 5>& arguments = {}) {
+        if (code.empty())
+            compile();
 #if defined(__aarch64__)
-        auto piece = CodePiece::place(image.code);
+        auto piece = CodePiece::place(code);
         EXPECT_TRUE(piece.has_value());
         if (!piece)
             return std::nullopt;
@@ -138,7 +141,7 @@ public:
     std::vector<Ref> params;
     Ref run = 0;
     Allocation places;
-    std::size_t size = 0; ///< of the code
+    std::vector<std::byte> code;
 };
 
 void expect(const std::optional<std::uint64_t>& found, std::uint64_t wanted) {
@@ -216,13 +219,11 @@ TEST(branches, reach_over_any_distance) {
             Function f;
             branch_over(f, nodes, cond, cond == Cond::TestNot ? 4 : cond == Cond::Ult ? 1 : 0);
             expect(f({0, 3}), 77);
-            Function again;
-            branch_over(again, nodes, cond, cond == Cond::TestNot ? 4 : cond == Cond::Ult ? 1 : 0);
             std::uint64_t power = 5;
             for (unsigned i = 0; i < nodes; ++i)
                 power *= 3;
-            expect(again({5, 3}), power);
-            EXPECT_GE(f.size, nodes * 4);
+            expect(f({5, 3}), power);
+            EXPECT_GE(f.code.size(), nodes * 4);
         }
 }
 

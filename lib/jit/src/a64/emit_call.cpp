@@ -58,7 +58,7 @@ void Emitter::emit_tail_call(Ref /*ref*/, const Node& node) {
     as_.cbz(reg(kX0), fails);
     move(kX16, kX0);
     materialise(reg(kX0), context);
-    materialise(reg(kX5), run);
+    materialise(reg(target().arguments[run_argument(0)]), run);
     epilogue();
     as_.br(reg(kX16));
     as_.bind(fails);

@@ -521,7 +521,8 @@ void Emitter::place_arguments() {
         const Node& node = at(ref);
         if ((node.op != Op::Param && node.op != Op::Run) || place(ref) == Allocation::kNowhere)
             continue;
-        const std::size_t index = node.op == Op::Run ? 5 : static_cast<std::size_t>(node.imm);
+        const std::size_t index =
+            node.op == Op::Run ? run_argument(function_) : static_cast<std::size_t>(node.imm);
         moves_.push_back(
             {.to = place(ref), .from = static_cast<std::int16_t>(target().arguments[index])});
     }
@@ -601,6 +602,7 @@ void Emitter::stubs() {
 }
 
 void Emitter::emit(const ir::Graph& graph, const Allocation& allocation, std::uint32_t function) {
+    function_ = function;
     graph_ = &graph;
     allocation_ = &allocation;
     line_ = 0;

@@ -165,6 +165,7 @@ private:
     bool lse_ = false;
 
     // The function that is being written.
+    std::uint32_t function_ = 0;
     const ir::Graph* graph_ = nullptr;
     const Allocation* allocation_ = nullptr;
     std::vector<Label> blocks_;
