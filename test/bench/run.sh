@@ -6,8 +6,8 @@
 set -eu
 build=$1
 json=$2
-echo "== the interpreter beside the kernel's JIT"
-"$build/bin/interp_bench" --json "$json" || [ $? = 77 ]
+echo "== the suite: interpreters and compiler beside the kernel's JIT and clang"
+"$build/bin/suite_bench" --json "$json" || [ $? = 77 ]
 echo "== packets from a capture through small XDP programs (verified)"
 for program in pass drop reflect; do
     "$build/bin/skep" run "$build/examples/verdicts.bpf.o" -p "$program" --pcap examples/firewall/traffic.pcap \
