@@ -90,7 +90,7 @@ void drain_ring(std::byte* consumer, const std::byte* producer) noexcept {
 
 /// The object in skep, with its maps filled.
 Result<std::unique_ptr<runtime::Runtime>> load(const Subject& subject, runtime::Engine engine) {
-    const std::uint32_t cpus = test::kernel::possible_cpus();
+    const std::uint32_t cpus = std::max(2U, test::kernel::possible_cpus());
     auto made = SKEP_TRY(
         runtime::Runtime::load(subject.object, {.engine = engine, .cpus = cpus, .host = {}}));
     for (const Element& element : subject.elements) {
@@ -130,15 +130,18 @@ class EngineRunner final : public OwnMaps {
 public:
     EngineRunner(std::unique_ptr<runtime::Runtime> runtime, runtime::LoadedProgram program,
                  const spec::ContextLayout& layout)
-        : OwnMaps(std::move(runtime)), program_(program), context_(layout) {
-        (void)runtime::PacketInput(layout, {}).load(context_, suite_frame());
+        : OwnMaps(std::move(runtime)), program_(program),
+          contexts_{exec::Context(layout), exec::Context(layout)} {
+        for (exec::Context& context : contexts_)
+            (void)runtime::PacketInput(layout, {}).load(context, suite_frame());
     }
 
-    Result<Sample> run(std::uint32_t times) override {
+    Result<Sample> run(std::uint32_t times, std::uint32_t cpu) override {
+        exec::Context& context = contexts_[cpu];
         Sample sample;
         const double start = thread_ns();
         for (std::uint32_t i = 0; i < times; ++i) {
-            const runtime::RunResult result = program_.run(context_);
+            const runtime::RunResult result = program_.run(context, cpu);
             if (result.trap) [[unlikely]]
                 return fail(ErrorCode::Invalid, "it traps: " + exec::describe(result.trap));
             sample.retval = result.retval;
@@ -149,7 +152,7 @@ public:
 
 private:
     runtime::LoadedProgram program_;
-    exec::Context context_;
+    std::array<exec::Context, 2> contexts_; ///< by CPU
 };
 
 template <runtime::Engine kEngine>
@@ -181,7 +184,8 @@ public:
         packet_.ingress_ifindex = 1;
     }
 
-    Result<Sample> run(std::uint32_t times) override {
+    Result<Sample> run(std::uint32_t times, std::uint32_t cpu) override {
+        run_.cpu = cpu;
         native::bind(name_, *runtime_, run_);
         Sample sample;
         const double start = thread_ns();
@@ -246,7 +250,7 @@ public:
                 rings_.push_back(std::make_unique<KernelRing>(loaded_.map(i)));
     }
 
-    Result<Sample> run(std::uint32_t times) override {
+    Result<Sample> run(std::uint32_t times, std::uint32_t /*cpu: where the thread is*/) override {
         test::kernel::TestRun run{.data_in = frame_, .repeat = times, .data_room = 0};
         const int bad = test::kernel::prog_test_run(loaded_.program(subject_.name()), run);
         if (bad != 0)

@@ -23,8 +23,9 @@ struct Sample {
 class Runner {
 public:
     virtual ~Runner() = default;
-    /// Error: a run failed.
-    virtual Result<Sample> run(std::uint32_t times) = 0;
+    /// `cpu`: of per-CPU maps of ours; 0 or 1, and each by one thread at a time. Error: a run
+    /// failed.
+    virtual Result<Sample> run(std::uint32_t times, std::uint32_t cpu) = 0;
     /// Takes what ring buffers hold.
     virtual void drain() = 0;
     /// Digest of the contents of the map with that index; the same for the same contents. 0 for

@@ -33,6 +33,8 @@ for object in build/libbpf-tools/*.o /usr/lib/x86_64-linux-gnu/bpf/*.o "$build"/
 done
 # shellcheck disable=SC2086  # names without blanks
 "$build/bin/verify_bench" $objects || [ $? = 77 ]
-echo "== map operations"
+echo "== map operations in programs: one thread, two threads, scaling"
+"$build/bin/map_ops_bench" --json "$json" || [ $? = 77 ]
+echo "== map operations from C++"
 "$build/bin/maps_bench" --small
-echo "results of the first table: $json"
+echo "programs and map operations are in $json"

@@ -55,13 +55,6 @@ constexpr std::array kSuite{
     SuiteEntry{"ringbuf_output", Kind::Map, 3'000},
 };
 
-template <class T>
-std::vector<std::byte> bytes_of(const T& value) {
-    std::vector<std::byte> bytes(sizeof value);
-    std::memcpy(bytes.data(), &value, sizeof value);
-    return bytes;
-}
-
 /// Adds elements to the maps of an object by their names.
 class Filler {
 public:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,13 @@ struct Element {
     std::uint32_t map = 0; ///< index into the object's maps
     std::vector<std::byte> key, value;
 };
+
+template <class T>
+[[nodiscard]] std::vector<std::byte> bytes_of(const T& value) {
+    std::vector<std::byte> bytes(sizeof value);
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+}
 
 /// A program with what it works on, the same for every contender.
 struct Subject {

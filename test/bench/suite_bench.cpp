@@ -18,6 +18,7 @@
 #include <set>
 
 #include "contender.hpp"
+#include "must.hpp"
 #include "subject.hpp"
 
 namespace {
@@ -39,29 +40,6 @@ struct Options {
 constexpr int kSkipped = 77;
 /// BPF_PROG_TEST_RUN and the clock are not finer: less would make any ratio.
 constexpr double kLeastNet = 1.0;
-
-[[noreturn]] void die(const std::string& what) {
-    fmt::print(stderr, "suite_bench: {}\n", what);
-    std::exit(1);
-}
-
-template <class T>
-T need(Result<T> result, std::string_view what) {
-    if (!result)
-        die(fmt::format("{}: {}", what, result.error().to_string()));
-    return std::move(*result);
-}
-
-/// The first line, and the last of what a verifier adds to it.
-std::string brief(const Error& error) {
-    std::string text = error.to_string();
-    while (text.ends_with('\n'))
-        text.pop_back();
-    const auto first = text.find('\n');
-    if (first == std::string::npos)
-        return text;
-    return text.substr(0, first) + " ... " + text.substr(text.rfind('\n') + 1);
-}
 
 // --- measuring ---
 
@@ -101,7 +79,7 @@ struct Row {
 
 std::uint32_t times_for(Runner& runner, double ns, std::string_view name) {
     constexpr std::uint32_t kTrial = 20;
-    const double each = need(runner.run(kTrial), name).ns;
+    const double each = need(runner.run(kTrial, 0), name).ns;
     return static_cast<std::uint32_t>(std::clamp(ns / std::max(each, 1.0), 20.0, 1e6));
 }
 
@@ -151,11 +129,11 @@ const Seat& reference(const Row& row) {
 /// Each runs once, on maps with the same contents: results and maps must be the same.
 std::uint32_t agree(const Subject& subject, const Row& row) {
     const Seat& judge = reference(row);
-    const std::uint32_t expected = need(judge.program->run(1), subject.name()).retval;
+    const std::uint32_t expected = need(judge.program->run(1, 0), subject.name()).retval;
     for (const Seat& seat : row.seats) {
         if (&seat == &judge)
             continue;
-        const Sample sample = need(seat.program->run(1), seat.contender->name);
+        const Sample sample = need(seat.program->run(1, 0), seat.contender->name);
         if (sample.retval != expected)
             die(fmt::format("{}: {} returns {:#x}, {} {:#x}", subject.name(), seat.contender->name,
                             sample.retval, judge.contender->name, expected));
@@ -178,8 +156,8 @@ void run_rounds(const Subject& subject, Row& row, std::uint32_t expected, const 
     for (std::uint32_t round = 0; round < options.rounds; ++round)
         for (Seat& seat : row.seats) {
             seat.program->drain();
-            const Sample floor = need(seat.empty->run(seat.empty_times), seat.contender->name);
-            const Sample sample = need(seat.program->run(seat.times), seat.contender->name);
+            const Sample floor = need(seat.empty->run(seat.empty_times, 0), seat.contender->name);
+            const Sample sample = need(seat.program->run(seat.times, 0), seat.contender->name);
             if (sample.retval != expected)
                 die(fmt::format("{}: {} returns {:#x} after many runs, expected {:#x}",
                                 subject.name(), seat.contender->name, sample.retval, expected));
