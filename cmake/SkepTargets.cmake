@@ -30,15 +30,15 @@ function(skep_test name)
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
-    set(labels ${arg_LABEL})
+    set(labels ${SKEP_TEST_PREFIX}${arg_LABEL})
     if(arg_THREADS)
-        set(labels ${arg_LABEL}-threads) # One label: lists do not survive test discovery.
+        string(APPEND labels -threads) # One label: lists do not survive test discovery.
     endif()
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE ${arg_LIBS} skep_options GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name} PRIVATE
         SKEP_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SKEP_BINARY_DIR="${CMAKE_BINARY_DIR}" ${arg_DEFINITIONS})
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${SKEP_TEST_PREFIX}"
         PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT} RUN_SERIAL $<BOOL:${arg_SERIAL}>)
 endfunction()
 

@@ -1,6 +1,7 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 #include "helper.hpp"
+#include "skep/maps/spin.hpp"
 #include "skep/maps/storage.hpp"
 
 namespace skep::helpers {
@@ -52,8 +53,9 @@ SKEP_HELPER_FN(map_lookup_percpu_elem) {
 // the address of the lock is all there is. The same word as Map::lock_value() uses.
 SKEP_HELPER_FN(spin_lock) {
     auto* word = reinterpret_cast<std::uint32_t*>(r1);
+    std::uint32_t spins = 0;
     while (__atomic_exchange_n(word, 1U, __ATOMIC_ACQUIRE) != 0)
-        __builtin_ia32_pause();
+        maps::spin_pause(spins);
     return 0;
 }
 

@@ -67,7 +67,7 @@ void Builder::open_entry() {
     vars_.fill(0);
     graph_.blocks[0].first = static_cast<std::uint32_t>(graph_.nodes.size());
     make_.set_origin(function.begin);
-    run_ = make_.add({.op = Op::Run});
+    run_ = make_.add({.op = Op::Run, .home = root.function == 0 ? std::uint8_t{2} : ir::kNoHome});
     const std::uint64_t live = outline_->parts[0].live;
     for (unsigned i = 0; i < 5; ++i)
         if ((live >> (i + 1) & 1) != 0)

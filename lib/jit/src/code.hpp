@@ -26,9 +26,8 @@ public:
     }
     RunOutcome run(exec::RunContext& run) const noexcept override;
 
-    /// The program as a C function: r1 is the context.
-    [[nodiscard]] exec::HelperFn entry() const noexcept {
-        return reinterpret_cast<exec::HelperFn>(
+    [[nodiscard]] exec::EntryFn entry() const noexcept override {
+        return reinterpret_cast<exec::EntryFn>(
             reinterpret_cast<std::uintptr_t>(piece_.bytes().data()) +
             image_.functions.front().offset);
     }

@@ -6,11 +6,17 @@
 #include "code.hpp"
 #include "emitted.hpp"
 #include "select.hpp"
-#include "skep/isa/decode.hpp"
+#include "skep/base/check.hpp"
 #include "support.hpp"
 
 namespace skep::jit {
 namespace {
+
+#if defined(__aarch64__)
+constexpr Arch kNative = Arch::Arm64;
+#else
+constexpr Arch kNative = Arch::X64;
+#endif
 
 /// "count_packets.hash"
 std::string name_of(const Program& program, const FunctionPlan& function) {
@@ -33,12 +39,11 @@ void note_needs(const ir::Graph& graph, ProgramPlan& plan) {
 
 Result<Image> translate(const Program& program, const Binding& binding, Arch arch,
                         const Options& options) {
-    SKEP_TRY(isa::validate(program.insns));
-    if (arch != Arch::X64)
-        return fail(ErrorCode::Unsupported, "there is no compiler for this architecture");
+    SKEP_CHECK(binding.facts != nullptr && binding.facts->insns.size() == program.insns.size());
     ProgramPlan plan = make_plan(program, binding);
     const auto count = static_cast<std::uint32_t>(plan.functions.size());
-    const std::unique_ptr<Backend> backend = make_x64(program, count, options);
+    const std::unique_ptr<Backend> backend =
+        arch == Arch::X64 ? make_x64(program, count, options) : make_a64(program, count, options);
     Outline outline;
     ir::Graph graph;
     Allocation allocation;
@@ -54,6 +59,8 @@ Result<Image> translate(const Program& program, const Binding& binding, Arch arc
         SKEP_TRY(builder.build(outline));
         sweep(graph);
         select(graph, backend->target());
+        if (backend->target().combine != nullptr)
+            backend->target().combine(graph);
         note_needs(graph, plan);
         allocate(graph, backend->target(), allocation);
         backend->emit(graph, allocation, i);
@@ -67,7 +74,7 @@ Result<Image> translate(const Program& program, const Binding& binding, Arch arc
 }
 
 bool available() noexcept {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
     return true;
 #else
     return false;
@@ -79,18 +86,21 @@ Result<std::shared_ptr<const Code>> Code::compile(std::shared_ptr<const Program>
     if (!available())
         return fail(ErrorCode::Unsupported, "there is no compiler for this machine", {},
                     "the interpreter runs everywhere: --engine interp");
-    Image image = SKEP_TRY(translate(*program, binding, Arch::X64, options));
+    Image image = SKEP_TRY(translate(*program, binding, kNative, options));
     CodePiece piece = SKEP_TRY(CodePiece::place(image.code));
     image.code = {};
     return std::make_shared<const CodeImpl>(std::move(program), std::move(image), std::move(piece));
 }
 
-RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
-    run.trap = {};
-    run.pending = 0;
-    run.tail_calls = 0;
+void Code::prepare(exec::RunContext& run) noexcept {
     run.callback = support::call_back;
-    const std::uint64_t r0 = entry()(run.context->address(), 0, 0, 0, 0, &run);
+}
+
+RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
+    prepare(run);
+    run.trap = {};
+    run.tail_calls = 0;
+    const std::uint64_t r0 = entry()(run.context->address(), &run);
     return {.r0 = run.trap ? 0 : r0, .trap = run.trap};
 }
 

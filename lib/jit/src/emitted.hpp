@@ -13,6 +13,12 @@
 
 namespace skep::jit {
 
+/// Which argument of a function of machine code is the run: the program itself is an
+/// exec::EntryFn, the other functions are helpers to those who call them back.
+[[nodiscard]] constexpr std::size_t run_argument(std::uint32_t function) noexcept {
+    return function == 0 ? 1 : 5;
+}
+
 /// What writes machine code of one architecture: the functions of a program one after the other.
 class Backend {
 public:
@@ -29,6 +35,8 @@ public:
 };
 
 [[nodiscard]] std::unique_ptr<Backend> make_x64(const Program& program, std::uint32_t functions,
+                                                const Options& options);
+[[nodiscard]] std::unique_ptr<Backend> make_a64(const Program& program, std::uint32_t functions,
                                                 const Options& options);
 
 } // namespace skep::jit

@@ -12,8 +12,7 @@ namespace skep::jit::support {
 namespace {
 
 /// What a tail call that is refused goes on with: it ends the run.
-std::uint64_t stop(std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t,
-                   exec::RunContext*) noexcept {
+std::uint64_t stop(std::uint64_t /*context*/, exec::RunContext* /*run*/) noexcept {
     return 0;
 }
 

@@ -37,6 +37,8 @@ struct Target {
     /// Operands of a node, by bits 0 to 2 for a to c, that are still needed when it writes its
     /// result.
     unsigned (*late_operands)(const ir::Graph& graph, const ir::Node& node) = nullptr;
+    /// What select() does not know of the architecture's instructions; null: nothing.
+    void (*combine)(ir::Graph& graph) = nullptr;
 };
 
 inline constexpr std::uint8_t kNoRegister = 0xff;

@@ -76,7 +76,7 @@ struct ThreadExit {
     ~ThreadExit() {
         if (record == nullptr)
             return;
-        SKEP_CHECK(record->nesting == 0); // A guard lives on the stack of its thread.
+        SKEP_CHECK(record->epoch.load() == 0); // A guard lives on the stack of its thread.
         epoch_record = nullptr;
         record->in_use.store(false, std::memory_order_release);
     }
@@ -164,7 +164,7 @@ void retire(void* object, void (*free_fn)(void*) noexcept) noexcept {
 
 void synchronize() noexcept {
     if (detail::epoch_record != nullptr)
-        SKEP_CHECK(detail::epoch_record->nesting == 0); // It would wait for itself.
+        SKEP_CHECK(detail::epoch_record->epoch.load() == 0); // It would wait for itself.
     detail::Domain& all = detail::domain();
     std::uint64_t target = 0;
     {

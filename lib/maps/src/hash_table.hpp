@@ -25,7 +25,7 @@
 
 #include "area.hpp"
 #include "hash_key.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 

@@ -21,7 +21,7 @@
 #include "area.hpp"
 #include "kinds.hpp"
 #include "skep/maps/map.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 

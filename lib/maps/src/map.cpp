@@ -9,7 +9,7 @@
 #include "atomic_copy.hpp"
 #include "skep/base/check.hpp"
 #include "skep/maps/epoch.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 

@@ -7,7 +7,7 @@
 
 #include "area.hpp"
 #include "kinds.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 

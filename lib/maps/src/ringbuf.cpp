@@ -12,7 +12,7 @@
 #include "kinds.hpp"
 #include "ring_memory.hpp"
 #include "skep/base/bytes.hpp"
-#include "spin.hpp"
+#include "skep/maps/spin.hpp"
 
 namespace skep::maps {
 namespace {

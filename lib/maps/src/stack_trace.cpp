@@ -10,8 +10,8 @@
 #include "area.hpp"
 #include "hash_key.hpp"
 #include "kinds.hpp"
+#include "skep/maps/spin.hpp"
 #include "skep/maps/storage.hpp"
-#include "spin.hpp"
 
 namespace skep::maps {
 namespace {

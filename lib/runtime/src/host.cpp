@@ -9,8 +9,9 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
+
+#include "probe.hpp"
 
 namespace skep::runtime {
 namespace {
@@ -108,8 +109,7 @@ int SystemHost::perf_output(const void* map, std::uint32_t cpu,
     return 0;
 }
 
-// process_vm_readv on ourselves: the kernel checks the addresses, so a bad one is an error and not
-// a signal. Kernel addresses fail, as there is no kernel memory here to read.
+// Kernel addresses fail, as there is no kernel memory here to read.
 int SystemHost::probe_read(void* to, std::uint64_t from, std::uint32_t size, bool user) noexcept {
     // The kernel does not even try what a null pointer leads to.
     constexpr std::uint64_t kFirstPage = 4096;
@@ -117,20 +117,14 @@ int SystemHost::probe_read(void* to, std::uint64_t from, std::uint32_t size, boo
         std::memset(to, 0, size);
         return -ERANGE;
     }
-    const iovec local{to, size};
-    const iovec remote{reinterpret_cast<void*>(from), size};
-    if (size == 0 || ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == ssize_t{size})
+    if (copy_checked(to, reinterpret_cast<const void*>(from), size))
         return 0;
     std::memset(to, 0, size);
     return -EFAULT;
 }
 
 int SystemHost::probe_write(std::uint64_t to, const void* from, std::uint32_t size) noexcept {
-    const iovec local{const_cast<void*>(from), size};
-    const iovec remote{reinterpret_cast<void*>(to), size};
-    if (size == 0 || ::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) == ssize_t{size})
-        return 0;
-    return -EFAULT;
+    return copy_checked(reinterpret_cast<void*>(to), from, size) ? 0 : -EFAULT;
 }
 
 } // namespace skep::runtime

@@ -4,7 +4,9 @@
 #include "skep/runtime/verify.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "host.hpp"
@@ -24,6 +26,9 @@ struct LoadedProgram::State {
     /// One of the two, or none: not asked for.
     std::shared_ptr<const interp::Code> code;
     std::shared_ptr<const jit::Code> native;
+
+    std::mutex counters_mutex;
+    std::vector<std::shared_ptr<detail::RunCounters>> counters; ///< of its Runners
 
     [[nodiscard]] bool ready() const noexcept { return code != nullptr || native != nullptr; }
 };
@@ -59,6 +64,14 @@ const void* tail_target(exec::RunContext* /*run*/, const void* map, std::uint32_
 
 const exec::HelperTable& standard_helpers() noexcept {
     return helpers::table();
+}
+
+/// What all runs of a program have in common.
+void set_up(exec::RunContext& run, LoadedProgram::State& state, std::uint32_t cpu) noexcept {
+    Runtime::State& owner = *state.owner;
+    run.host = &owner.host;
+    run.cpu = cpu < owner.options.cpus ? cpu : 0;
+    run.tail_target = tail_target;
 }
 
 std::size_t index_of(const object::Object& object, const std::string& name) {
@@ -136,7 +149,7 @@ Result<std::unique_ptr<Runtime>> Runtime::load(const object::Object& object,
     auto state = std::make_unique<State>(object, options);
     state->maps = SKEP_TRY(make_maps(state->object, options.cpus));
     state->slots = make_slots(state->object, state->maps);
-    state->programs.resize(state->object.programs.size());
+    state->programs = std::vector<LoadedProgram::State>(state->object.programs.size());
     for (std::size_t i = 0; i < state->programs.size(); ++i) {
         state->programs[i].owner = state.get();
         state->programs[i].program = state->object.programs[i];
@@ -208,13 +221,10 @@ RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu,
         return {.trap = {.kind = exec::TrapKind::BadContext,
                          .program = state_->program.get(),
                          .detail = "the context is of another program type"}};
-    // Values that the program looks up stay valid until it returns.
     const maps::EpochGuard guard;
     exec::RunContext run;
-    run.host = &owner.host;
+    set_up(run, *state_, cpu);
     run.context = &context;
-    run.cpu = cpu < owner.options.cpus ? cpu : 0;
-    run.tail_target = tail_target;
     run.observer = observer;
     if (state_->native != nullptr) {
         const jit::RunOutcome outcome = state_->native->run(run);
@@ -229,6 +239,59 @@ RunResult LoadedProgram::run(exec::Context& context, std::uint32_t cpu,
             .trap = outcome.trap,
             .instructions = outcome.instructions,
             .redirect = run.redirect};
+}
+
+RunStatistics LoadedProgram::statistics() const {
+    const std::lock_guard lock(state_->counters_mutex);
+    RunStatistics sum;
+    for (const auto& counters : state_->counters) {
+        sum.runs += counters->runs.load(std::memory_order_relaxed);
+        sum.traps += counters->traps.load(std::memory_order_relaxed);
+        sum.sampled += counters->sampled.load(std::memory_order_relaxed);
+        sum.sampled_ns += counters->sampled_ns.load(std::memory_order_relaxed);
+    }
+    return sum;
+}
+
+const jit::Code* LoadedProgram::native() const noexcept {
+    return state_->native.get();
+}
+
+namespace {
+
+/// The interpreter in the form of a compiled program.
+std::uint64_t interpret(std::uint64_t /*context*/, exec::RunContext* run) noexcept {
+    const auto& state = *static_cast<const LoadedProgram::State*>(run->runtime);
+    return state.code->run(*run, state.owner->options.fuel).r0;
+}
+
+} // namespace
+
+Runner::Runner(const LoadedProgram& program, std::uint32_t cpu) {
+    LoadedProgram::State& state = *program.state_;
+    set_up(run_, state, cpu);
+    run_.runtime = &state;
+    entry_ = interpret;
+    if (state.native != nullptr) {
+        jit::Code::prepare(run_);
+        entry_ = state.native->entry();
+    }
+    if (!state.owner->options.statistics)
+        return;
+    counted_ = std::make_shared<detail::RunCounters>();
+    const std::lock_guard lock(state.counters_mutex);
+    state.counters.push_back(counted_);
+}
+
+std::uint64_t Runner::run_timed(std::uint64_t context) noexcept {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::uint64_t r0 = entry_(context, &run_);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    add(counted_->sampled, 1);
+    add(counted_->sampled_ns, static_cast<std::uint64_t>(took.count()));
+    if (run_.trap)
+        add(counted_->traps, 1);
+    return r0;
 }
 
 } // namespace skep::runtime

@@ -58,7 +58,7 @@ void Emitter::emit_tail_call(Ref /*ref*/, const Node& node) {
     as_.test(reg(kRax), reg(kRax));
     as_.jz(fails);
     materialise(reg(kRdi), context);
-    materialise(reg(kR9), run);
+    materialise(reg(target().arguments[run_argument(0)]), run);
     epilogue();
     as_.jmp(reg(kRax));
     as_.bind(fails);

@@ -404,7 +404,8 @@ void Emitter::prologue() {
         const Node& node = at(ref);
         if ((node.op != Op::Param && node.op != Op::Run) || place(ref) == Allocation::kNowhere)
             continue;
-        const std::size_t number = node.op == Op::Run ? 5 : static_cast<std::size_t>(node.imm);
+        const std::size_t number =
+            node.op == Op::Run ? run_argument(function_) : static_cast<std::size_t>(node.imm);
         moves_.push_back(
             {.to = place(ref), .from = static_cast<std::int16_t>(target().arguments[number])});
     }
@@ -468,6 +469,7 @@ void Emitter::stubs() {
 void Emitter::emit(const ir::Graph& graph, const Allocation& allocation, std::uint32_t function) {
     graph_ = &graph;
     allocation_ = &allocation;
+    function_ = function;
     line_ = 0;
     as_.align(asmjit::AlignMode::kCode, 16);
     const auto begin = static_cast<std::uint32_t>(as_.offset());

@@ -118,6 +118,7 @@ private:
     const ir::Graph* graph_ = nullptr;
     const Allocation* allocation_ = nullptr;
     std::vector<Label> blocks_;
+    std::uint32_t function_ = 0;
     std::uint32_t slot_bytes_ = 0;
     std::uint32_t frame_size_ = 0; ///< what rsp is lowered by
     std::vector<std::uint8_t> pushed_;

@@ -27,6 +27,9 @@ struct RunContext;
 using HelperFn = std::uint64_t (*)(std::uint64_t r1, std::uint64_t r2, std::uint64_t r3,
                                    std::uint64_t r4, std::uint64_t r5, RunContext* run) noexcept;
 
+/// A program in machine code: the context's address and the run; returns r0.
+using EntryFn = std::uint64_t (*)(std::uint64_t context, RunContext* run) noexcept;
+
 inline constexpr std::size_t kMaxHelper = 512;
 
 /// Helper functions by id; nullptr: not there. Programs that call a missing one do not load.

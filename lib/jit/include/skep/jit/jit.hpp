@@ -59,8 +59,8 @@ struct Image {
 };
 
 /// Compiles for any architecture. Requires a program that the verifier accepts, with these maps and
-/// facts. Errors: Unsupported for kfuncs and arenas; malformed instructions, with their index;
-/// NotFound for a helper that is not in the table. Thread-safe.
+/// facts. Errors: Unsupported for kfuncs and arenas; NotFound for a helper that is not in the
+/// table; the place is the instruction. Thread-safe.
 [[nodiscard]] Result<Image> translate(const Program& program, const Binding& binding, Arch arch,
                                       const Options& options = {});
 
@@ -85,6 +85,11 @@ public:
     [[nodiscard]] virtual std::span<const std::byte> bytes() const noexcept = 0;
     [[nodiscard]] virtual std::span<const NativeLine> lines() const noexcept = 0;
     [[nodiscard]] virtual std::span<const NativeFunction> functions() const noexcept = 0;
+
+    /// The program as a C function, for callers that run it often: they prepare() the run once, and
+    /// clear trap and tail_calls before each call, in an epoch section.
+    [[nodiscard]] virtual exec::EntryFn entry() const noexcept = 0;
+    static void prepare(exec::RunContext& run) noexcept;
 
     /// Runs once. Never throws, never allocates. `run.host` and `run.context` must be set;
     /// `run.context` is also in r1. Must be inside an epoch section.

@@ -18,7 +18,6 @@ namespace detail {
 struct alignas(64) EpochRecord {
     std::atomic<std::uint64_t> epoch{0}; ///< 0: not inside a section
     std::atomic<bool> in_use{false};
-    std::uint32_t nesting = 0; ///< of the owning thread only
     EpochRecord* next = nullptr;
 };
 
@@ -41,28 +40,30 @@ EpochRecord& register_thread() noexcept;
 class EpochGuard {
 public:
     EpochGuard() noexcept {
-        record_ = detail::epoch_record;
-        if (record_ == nullptr)
-            record_ = &detail::register_thread();
-        if (record_->nesting++ != 0)
+        detail::EpochRecord* record = detail::epoch_record;
+        if (record == nullptr)
+            record = &detail::register_thread();
+        // Only this thread writes its record: inside a section there is nothing to do.
+        if (record->epoch.load(std::memory_order_relaxed) != 0)
             return;
+        record_ = record;
         const auto now = detail::epoch_clock.now.load(std::memory_order_acquire);
         if (detail::epoch_clock.asymmetric.load(std::memory_order_relaxed)) {
-            record_->epoch.store(now, std::memory_order_relaxed);
+            record->epoch.store(now, std::memory_order_relaxed);
             std::atomic_signal_fence(std::memory_order_seq_cst);
         } else {
-            record_->epoch.exchange(now, std::memory_order_seq_cst);
+            record->epoch.exchange(now, std::memory_order_seq_cst);
         }
     }
     ~EpochGuard() {
-        if (--record_->nesting == 0)
+        if (record_ != nullptr)
             record_->epoch.store(0, std::memory_order_release);
     }
     EpochGuard(const EpochGuard&) = delete;
     EpochGuard& operator=(const EpochGuard&) = delete;
 
 private:
-    detail::EpochRecord* record_;
+    detail::EpochRecord* record_ = nullptr; ///< null: within another section
 };
 
 /// Frees `object` by `free_fn` once no section that is now open is open any more. Callable inside

@@ -8,6 +8,7 @@
 
 namespace skep::maps {
 
+/// Between two looks at a lock that another thread holds; `spins` counts them, from 0.
 inline void spin_pause(std::uint32_t& spins) noexcept {
     if (++spins % 64 == 0) {
         sched_yield(); // The holder may have been preempted; the kernel's cannot be.
@@ -15,6 +16,8 @@ inline void spin_pause(std::uint32_t& spins) noexcept {
     }
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory"); // As long as x86's pause; yield is a no-op on most cores.
 #endif
 }
 
