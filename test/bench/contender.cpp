@@ -128,31 +128,39 @@ protected:
 
 class EngineRunner final : public OwnMaps {
 public:
-    EngineRunner(std::unique_ptr<runtime::Runtime> runtime, runtime::LoadedProgram program,
+    EngineRunner(std::unique_ptr<runtime::Runtime> runtime, const runtime::LoadedProgram& program,
                  const spec::ContextLayout& layout)
-        : OwnMaps(std::move(runtime)), program_(program),
-          contexts_{exec::Context(layout), exec::Context(layout)} {
-        for (exec::Context& context : contexts_)
-            (void)runtime::PacketInput(layout, {}).load(context, suite_frame());
-    }
+        : OwnMaps(std::move(runtime)),
+          threads_{Thread(program, layout, 0), Thread(program, layout, 1)} {}
 
     Result<Sample> run(std::uint32_t times, std::uint32_t cpu) override {
-        exec::Context& context = contexts_[cpu];
+        Thread& thread = threads_[cpu];
         Sample sample;
+        std::uint64_t r0 = 0;
         const double start = thread_ns();
         for (std::uint32_t i = 0; i < times; ++i) {
-            const runtime::RunResult result = program_.run(context, cpu);
-            if (result.trap) [[unlikely]]
-                return fail(ErrorCode::Invalid, "it traps: " + exec::describe(result.trap));
-            sample.retval = result.retval;
+            r0 = thread.runner.run(thread.context);
+            if (thread.runner.trap()) [[unlikely]]
+                return fail(ErrorCode::Invalid,
+                            "it traps: " + exec::describe(thread.runner.trap()));
         }
         sample.ns = (thread_ns() - start) / times;
+        sample.retval = static_cast<std::uint32_t>(r0);
         return sample;
     }
 
 private:
-    runtime::LoadedProgram program_;
-    std::array<exec::Context, 2> contexts_; ///< by CPU
+    struct Thread {
+        Thread(const runtime::LoadedProgram& program, const spec::ContextLayout& layout,
+               std::uint32_t cpu)
+            : runner(program, cpu), context(layout) {
+            (void)runtime::PacketInput(layout, {}).load(context, suite_frame());
+        }
+        runtime::Runner runner;
+        exec::Context context;
+    };
+
+    std::array<Thread, 2> threads_; ///< by CPU
 };
 
 template <runtime::Engine kEngine>
