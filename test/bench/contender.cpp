@@ -309,6 +309,12 @@ Result<std::unique_ptr<Runner>> make_kernel(const Subject& subject) {
     return std::make_unique<KernelRunner>(subject, std::move(loaded));
 }
 
+#if defined(__aarch64__)
+constexpr jit::Arch kHost = jit::Arch::Arm64;
+#else
+constexpr jit::Arch kHost = jit::Arch::X64;
+#endif
+
 constexpr std::array kContenders{
     Contender{"checked", make_engine<runtime::Engine::Checked>},
     Contender{"interp", make_engine<runtime::Engine::Interp>},
@@ -333,17 +339,45 @@ Result<CompileTime> compile_time(const Subject& subject, std::uint32_t rounds) {
         facts.push_back(SKEP_TRY(runtime::prove(*program, views, true)));
         result.insns += program->insns.size();
     }
+    const auto time = [&](auto&& compile) -> Result<double> {
+        std::vector<double> times;
+        for (std::uint32_t round = 0; round < rounds; ++round) {
+            const double start = thread_ns();
+            for (std::size_t i = 0; i < facts.size(); ++i)
+                SKEP_TRY(
+                    compile(subject.object.programs[i], jit::Binding{.maps = slots,
+                                                                     .helpers = &helpers::table(),
+                                                                     .facts = facts[i].get()}));
+            times.push_back((thread_ns() - start) / 1000);
+        }
+        return median(std::move(times));
+    };
+    result.us = SKEP_TRY(time([](const auto& program, const jit::Binding& binding) {
+        return jit::Code::compile(program, binding);
+    }));
+    result.translate_us = SKEP_TRY(time([](const auto& program, const jit::Binding& binding) {
+        return jit::translate(*program, binding, kHost);
+    }));
+    return result;
+}
+
+Result<double> run_cost(const Subject& empty, bool statistics, std::uint32_t rounds) {
+    constexpr std::uint32_t kRuns = 100'000;
+    const auto loaded = SKEP_TRY(runtime::Runtime::load(
+        empty.object, {.engine = runtime::Engine::Jit, .host = {}, .statistics = statistics}));
+    const auto program = SKEP_TRY(loaded->program(empty.name()));
+    const auto* layout = SKEP_TRY(runtime::context_of(program.program().type));
+    exec::Context context(*layout);
+    SKEP_TRY(runtime::PacketInput(*layout, {}).load(context, suite_frame()));
+    runtime::Runner runner(program);
     std::vector<double> times;
     for (std::uint32_t round = 0; round < rounds; ++round) {
         const double start = thread_ns();
-        for (std::size_t i = 0; i < facts.size(); ++i)
-            SKEP_TRY(jit::Code::compile(
-                subject.object.programs[i],
-                {.maps = slots, .helpers = &helpers::table(), .facts = facts[i].get()}));
-        times.push_back((thread_ns() - start) / 1000);
+        for (std::uint32_t i = 0; i < kRuns; ++i)
+            runner.run(context);
+        times.push_back((thread_ns() - start) / kRuns);
     }
-    result.us = median(std::move(times));
-    return result;
+    return median(std::move(times));
 }
 
 double thread_ns() noexcept {

@@ -44,10 +44,14 @@ struct Contender {
 
 /// Time of compiling the subject's programs from proved bytecode to code that can be run.
 struct CompileTime {
-    double us = 0; ///< median
+    double us = 0;           ///< median
+    double translate_us = 0; ///< of it, until the machine code is there but nowhere to be run
     std::size_t insns = 0;
 };
 Result<CompileTime> compile_time(const Subject& subject, std::uint32_t rounds);
+
+/// What a run of a compiled program costs beside what the program does: ns of the empty program.
+Result<double> run_cost(const Subject& empty, bool statistics, std::uint32_t rounds);
 
 /// CPU time of this thread, in ns: what others on the machine do counts only through its caches.
 [[nodiscard]] double thread_ns() noexcept;

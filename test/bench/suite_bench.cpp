@@ -95,6 +95,8 @@ public:
         return *runner;
     }
 
+    [[nodiscard]] const Subject& subject() const noexcept { return subject_; }
+
 private:
     Subject subject_;
     std::map<std::string_view, std::unique_ptr<Runner>> runners_;
@@ -284,7 +286,34 @@ struct Goal {
     double measured = 0;
 };
 
-std::vector<Goal> goals(const std::vector<Row>& rows) {
+Goal worst_program(const std::vector<Row>& rows) {
+    Goal worst{"jit / kernel, worst program", 1.05, 0};
+    std::vector<std::string> slower;
+    for (const Row& row : rows) {
+        const double ratio = row.ratio("jit", "kernel").value_or(0);
+        worst.measured = std::max(worst.measured, ratio);
+        if (ratio > worst.limit)
+            slower.push_back(fmt::format("{} {:.2f}", row.entry.name, ratio));
+    }
+    if (!slower.empty())
+        worst.what += fmt::format(" ({} over it: {})", slower.size(), fmt::join(slower, ", "));
+    return worst;
+}
+
+/// ns of compiling an instruction, over all rows, by one of the two times.
+double compile_ns(const std::vector<Row>& rows, double CompileTime::* which) {
+    double us = 0;
+    std::size_t insns = 0;
+    for (const Row& row : rows)
+        if (row.compile) {
+            us += (*row.compile).*which;
+            insns += row.compile->insns;
+        }
+    return insns == 0 ? 0 : us * 1000 / static_cast<double>(insns);
+}
+
+std::vector<Goal> goals(const std::vector<Row>& rows, const Floors& floors,
+                        const Options& options) {
     std::vector<Goal> list;
     const auto add = [&](const std::string& what, double limit, Mean found) {
         if (found.count != 0)
@@ -296,27 +325,17 @@ std::vector<Goal> goals(const std::vector<Row>& rows) {
     add("jit / native, all programs", 1.05, mean(rows, "jit", "native", any));
     add("interp / kernel, all programs", 8, mean(rows, "interp", "kernel", any));
     add("checked / kernel, all programs", 20, mean(rows, "checked", "kernel", any));
-    Goal worst{"jit / kernel, worst program", 1.05, 0};
-    std::vector<std::string> slower;
-    double us = 0;
-    std::size_t insns = 0; // Of the programs that do something, with all that a compilation costs.
-    for (const Row& row : rows) {
-        const double ratio = row.ratio("jit", "kernel").value_or(0);
-        worst.measured = std::max(worst.measured, ratio);
-        if (ratio > worst.limit)
-            slower.push_back(fmt::format("{} {:.2f}", row.entry.name, ratio));
-        if (row.compile) {
-            us += row.compile->us;
-            insns += row.compile->insns;
-        }
-    }
-    if (!slower.empty())
-        worst.what += fmt::format(" ({} over it: {})", slower.size(), fmt::join(slower, ", "));
-    if (worst.measured != 0)
+    if (const Goal worst = worst_program(rows); worst.measured != 0)
         list.push_back(worst);
-    if (insns != 0)
-        list.push_back(
-            {"compile ns per BPF instruction", 50, us * 1000 / static_cast<double>(insns)});
+    if (const double ns = compile_ns(rows, &CompileTime::us); ns != 0)
+        list.push_back({fmt::format("ns to compile a BPF instruction ({:.0f} without a place to "
+                                    "run it)",
+                                    compile_ns(rows, &CompileTime::translate_us)),
+                        50, ns});
+    if (const auto ns = run_cost(floors.subject(), false, options.rounds))
+        list.push_back({"ns for a run of the empty program, compiled", 3, *ns});
+    if (const auto ns = run_cost(floors.subject(), true, options.rounds))
+        list.push_back({"ns for the same with statistics", 5, *ns});
     return list;
 }
 
@@ -347,6 +366,7 @@ void write_json(const std::string& path, const std::vector<Row>& rows,
             program["jit/native"] = *ratio;
         if (row.compile) {
             program["compile_us"] = row.compile->us;
+            program["translate_us"] = row.compile->translate_us;
             program["insns"] = row.compile->insns;
         }
     }
@@ -406,7 +426,7 @@ int main(int argc, char** argv) {
     print_rows(rows);
     print_absent(rows);
     print_means(rows);
-    const std::vector<Goal> list = goals(rows);
+    const std::vector<Goal> list = goals(rows, floors, options);
     print_goals(list);
     if (!options.json.empty())
         write_json(options.json, rows, list);
