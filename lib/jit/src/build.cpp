@@ -278,7 +278,7 @@ constexpr std::array<Comparison, isa::kOpCount> kComparisons = [] {
 
 } // namespace
 
-void Builder::end_branch(ir::Block& block, const Part& part, std::uint32_t at) {
+void Builder::end_branch(ir::Block& block, std::uint32_t at) {
     const isa::Insn& insn = plan_.insn(at);
     const isa::OpInfo& op = *plan_.ops[at];
     const Comparison& compared = kComparisons[std::to_underlying(op.op)];
@@ -295,7 +295,42 @@ void Builder::end_branch(ir::Block& block, const Part& part, std::uint32_t at) {
         std::swap(block.a, block.b);
         block.cond = ir::mirrored(block.cond);
     }
-    (void)part;
+    prefer_next(block);
+    if (graph_.at(block.a).op != Op::Const || graph_.at(block.b).op != Op::Const)
+        return;
+    // Decided; the other way keeps its phis' operands.
+    const bool jumps =
+        holds(block.cond, block.width, static_cast<std::uint64_t>(graph_.at(block.a).imm),
+              static_cast<std::uint64_t>(graph_.at(block.b).imm));
+    block.successors[0] = block.successors[jumps ? 1 : 0];
+    block.successor_count = 1;
+    block.term = Term::Jump;
+    block.a = block.b = 0;
+}
+
+/// A loop that tests a counter's value before its last step would keep both: the test of the value
+/// behind the step says the same if the step cannot wrap.
+void Builder::prefer_next(ir::Block& block) {
+    const Node& compared = graph_.at(block.a);
+    const Node& limit = graph_.at(block.b);
+    const bool is_signed = block.cond >= Cond::Slt;
+    if (compared.op != Op::Phi || limit.op != Op::Const || is_signed || options_.test_facts)
+        return;
+    const std::uint64_t most = block.width == 4 ? UINT32_MAX : UINT64_MAX;
+    const auto bound = static_cast<std::uint64_t>(limit.imm);
+    for (unsigned v = 0; v < outline_->vars; ++v) {
+        const Node& next = graph_.at(vars_[v]);
+        if (next.op != Op::Add || next.a != block.a || next.width != block.width ||
+            graph_.at(next.b).op != Op::Const)
+            continue;
+        const auto step = static_cast<std::uint64_t>(graph_.at(next.b).imm);
+        const NumberFact& result = plan_.fact(next.insn).result;
+        if (!result.known || result.umin < step || result.umax > most || bound > most - step)
+            continue;
+        block.a = vars_[v];
+        block.b = make_.constant(bound + step);
+        return;
+    }
 }
 
 void Builder::end_block(std::uint32_t index, const Part& part) {
@@ -330,7 +365,7 @@ void Builder::end_block(std::uint32_t index, const Part& part) {
         vars_[instance_->budget] = make_.by(Op::Add, 8, block.a, ~std::uint64_t{0});
         return;
     }
-    end_branch(block, part, last - 1);
+    end_branch(block, last - 1);
 }
 
 /// What phis get from the ends of loops.

@@ -35,7 +35,8 @@ private:
     void refine(std::uint32_t block);
     Result<void> fill(std::uint32_t block, const Part& part);
     void end_block(std::uint32_t block, const Part& part);
-    void end_branch(ir::Block& block, const Part& part, std::uint32_t insn);
+    void end_branch(ir::Block& block, std::uint32_t insn);
+    void prefer_next(ir::Block& block);
     void close_phis();
     void loop_part(std::uint32_t block, const Part& part);
 

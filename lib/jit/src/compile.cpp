@@ -58,6 +58,7 @@ Result<Image> translate(const Program& program, const Binding& binding, Arch arc
         make_outline(plan, i, outline);
         SKEP_TRY(builder.build(outline));
         sweep(graph);
+        convert_branches(graph);
         select(graph, backend->target());
         if (backend->target().combine != nullptr)
             backend->target().combine(graph);

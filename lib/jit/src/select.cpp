@@ -155,14 +155,16 @@ private:
             if (base.op != Op::Add || base.width != 8 || base.uses != 1)
                 break;
             if (is_constant(base.b)) {
-                if (!offset_fits(node.imm + value(base.b)))
+                if (offset_fits(node.imm + value(base.b))) {
+                    const Ref sum = node.a;
+                    node.imm += value(base.b);
+                    node.a = base.a;
+                    keep(node.a);
+                    drop(sum);
+                    continue;
+                }
+                if (at(base.a).op == Op::Frame)
                     break;
-                const Ref sum = node.a;
-                node.imm += value(base.b);
-                node.a = base.a;
-                keep(node.a);
-                drop(sum);
-                continue;
             }
             if (node.c != 0 || (!target_.index_and_offset && node.imm != 0))
                 break;
@@ -352,10 +354,111 @@ private:
     Ref last_effect_ = 0;
 };
 
+// --- branches ---
+
+constexpr unsigned kMostMoved = 3;    ///< operations that are done in any case then
+constexpr unsigned kMostSelected = 2; ///< values
+
+bool is_cheap(Op op) noexcept {
+    return (op >= Op::Add && op <= Op::Rol && op != Op::Mul) || (op >= Op::Lea && op <= Op::Zext32);
+}
+
+/// Where a branch and a way around it meet again, the values that differ become selections. The
+/// blocks are as they stand: branch, side, meeting; so nothing has to be moved.
+class Converter {
+public:
+    explicit Converter(Graph& graph) : graph_(graph) {}
+    bool run() {
+        bool any = false;
+        // Backwards, so that what is inside another one comes first.
+        for (auto b = static_cast<std::uint32_t>(graph_.blocks.size()); b-- > 0;)
+            any |= !graph_.blocks[b].dead && graph_.blocks[b].term == Term::Branch && convert(b);
+        return any;
+    }
+
+private:
+    [[nodiscard]] bool is_side(std::uint32_t index, std::uint32_t from) const {
+        const Block& block = graph_.blocks[index];
+        if (block.dead || block.predecessor_count != 1 || block.term != Term::Jump ||
+            graph_.predecessors[block.predecessors] != from)
+            return false;
+        unsigned moved = 0;
+        for (Ref ref = block.first; ref < block.last; ++ref) {
+            const Op op = graph_.at(ref).op;
+            if (op == Op::None || op == Op::Const)
+                continue;
+            if (!is_cheap(op) || ++moved > kMostMoved)
+                return false;
+        }
+        return true;
+    }
+
+    bool convert(std::uint32_t index) {
+        Block& branch = graph_.blocks[index];
+        const std::uint32_t side = index + 1;
+        if (side >= graph_.blocks.size() || !is_side(side, index))
+            return false;
+        const std::uint32_t meeting = graph_.blocks[side].successors[0];
+        const bool taken = branch.successors[1] == side;
+        if (branch.successors[taken ? 0 : 1] != meeting || meeting <= side)
+            return false;
+        Block& join = graph_.blocks[meeting];
+        if (join.predecessor_count != 2 || meeting == index)
+            return false;
+        unsigned selected = 0;
+        for (Ref ref = join.first; ref < join.first + join.phis; ++ref) {
+            const Node& phi = graph_.at(ref);
+            if (phi.op != Op::Phi)
+                continue;
+            ++selected;
+            if (graph_.pool[phi.a] == 0 || graph_.pool[phi.a + 1] == 0)
+                return false;
+        }
+        if (selected == 0 || selected > kMostSelected)
+            return false;
+        const bool first = graph_.predecessors[join.predecessors] == side;
+        for (Ref ref = join.first; ref < join.first + join.phis; ++ref) {
+            Node& phi = graph_.at(ref);
+            if (phi.op != Op::Phi)
+                continue;
+            const Ref around = graph_.pool[phi.a + (first ? 1 : 0)];
+            const Ref through = graph_.pool[phi.a + (first ? 0 : 1)];
+            graph_.pool[phi.a] = taken ? through : around;
+            graph_.pool[phi.a + 1] = taken ? around : through;
+            phi.op = Op::Select;
+            phi.c = phi.a;
+            phi.a = branch.a;
+            phi.b = branch.b;
+            phi.width = branch.width;
+            phi.aux = static_cast<std::uint8_t>(branch.cond);
+            phi.imm = 0;
+        }
+        join.phis = 0;
+        join.predecessor_count = 1;
+        graph_.predecessors[join.predecessors] = index;
+        branch.last = graph_.blocks[side].last;
+        branch.term = Term::Jump;
+        branch.successors[0] = meeting;
+        branch.successor_count = 1;
+        branch.a = branch.b = 0;
+        Block& gone = graph_.blocks[side];
+        gone.first = gone.last;
+        gone.dead = true;
+        return true;
+    }
+
+    Graph& graph_;
+};
+
 } // namespace
 
 void sweep(Graph& graph) {
     Sweeper(graph).run();
+}
+
+void convert_branches(Graph& graph) {
+    if (Converter(graph).run())
+        sweep(graph);
 }
 
 void select(Graph& graph, const Target& target) {

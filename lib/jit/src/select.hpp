@@ -7,11 +7,12 @@
 
 namespace skep::jit {
 
-/// Replaces short forward branches around cheap arithmetic by selections.
-void convert_branches(ir::Graph& graph);
-
 /// Counts uses and deletes what nobody uses.
 void sweep(ir::Graph& graph);
+
+/// Replaces short forward branches around cheap arithmetic by selections. Requires sweep(), and
+/// leaves the graph as that does.
+void convert_branches(ir::Graph& graph);
 
 /// Puts nodes together that one machine instruction does: addresses, memory operands, tests.
 /// Requires sweep().

@@ -435,8 +435,9 @@ void Emitter::branch(std::uint32_t index) {
     // The one that follows is not jumped to.
     if (follows(taken) && !follows(other))
         exchange();
-    // Jump the way that needs nothing.
-    if (needs_moves(index, taken) && !needs_moves(index, other) && !follows(other))
+    // A way back, or the only one that needs moves, goes on here: one jump less.
+    if (needs_moves(index, taken) &&
+        (taken <= index || (!needs_moves(index, other) && !follows(other))))
         exchange();
     const bool by_stub = needs_moves(index, taken);
     const std::uint32_t goal = goals_[taken];

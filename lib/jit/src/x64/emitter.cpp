@@ -311,12 +311,11 @@ void Emitter::branch(std::uint32_t index) {
         std::swap(taken, other);
         cond = ir::opposite(cond);
     }
-    if (needs_moves(index, taken)) {
-        if (!needs_moves(index, other) && other != next) {
-            // Jump the way that needs nothing.
-            std::swap(taken, other);
-            cond = ir::opposite(cond);
-        }
+    // A way back, or the only one that needs moves, goes on here: one jump less.
+    if (needs_moves(index, taken) &&
+        (taken <= index || (!needs_moves(index, other) && other != next))) {
+        std::swap(taken, other);
+        cond = ir::opposite(cond);
     }
     if (needs_moves(index, taken)) {
         const Label stub = as_.newLabel();
