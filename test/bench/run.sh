@@ -6,8 +6,8 @@
 set -eu
 build=$1
 json=$2
-echo "== the interpreter beside the kernel's JIT"
-"$build/bin/interp_bench" --json "$json" || [ $? = 77 ]
+echo "== the suite: interpreters and compiler beside the kernel's JIT and clang"
+"$build/bin/suite_bench" --json "$json" || [ $? = 77 ]
 echo "== packets from a capture through small XDP programs (verified)"
 for program in pass drop reflect; do
     "$build/bin/skep" run "$build/examples/verdicts.bpf.o" -p "$program" --pcap examples/firewall/traffic.pcap \
@@ -33,6 +33,8 @@ for object in build/libbpf-tools/*.o /usr/lib/x86_64-linux-gnu/bpf/*.o "$build"/
 done
 # shellcheck disable=SC2086  # names without blanks
 "$build/bin/verify_bench" $objects || [ $? = 77 ]
-echo "== map operations"
+echo "== map operations in programs: one thread, two threads, scaling"
+"$build/bin/map_ops_bench" --json "$json" || [ $? = 77 ]
+echo "== map operations from C++"
 "$build/bin/maps_bench" --small
-echo "results of the first table: $json"
+echo "programs and map operations are in $json"

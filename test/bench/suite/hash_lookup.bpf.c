@@ -1,0 +1,18 @@
+// skep: the eBPF system, in C++
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lookups in a hash, half of them misses.
+#include "suite.h"
+
+MAP(entries, BPF_MAP_TYPE_HASH, u32, u64, 2 * SUITE_ENTRIES, 0);
+
+PROGRAM(hash_lookup) {
+    u64 sum = 0;
+    LOOP for (u32 i = 0; i < 16; i++) {
+        u32 key = i * 131 + OPAQUE(ctx); // Up to 1965; there are 1024.
+        u64 *value = bpf_map_lookup_elem(&entries, &key);
+        if (value)
+            sum += *value + key;
+    }
+    return sum;
+}
