@@ -334,7 +334,7 @@ void Emitter::emit_divide(Ref ref, const Node& node) {
 
 // --- conditions ---
 
-void Emitter::compare_number(unsigned width, Gp a, std::uint64_t n) {
+void Emitter::compare_number(unsigned width, const Gp& a, std::uint64_t n) {
     const std::uint64_t negated =
         width == 4 ? static_cast<std::uint32_t>(0 - n) : std::uint64_t{0} - n;
     if (fits_add(n)) {

@@ -37,7 +37,7 @@ bool fits_logical(std::uint64_t number, unsigned width) noexcept {
     return is_run(number) || is_run(~number & ~std::uint64_t{0} >> (64 - bits));
 }
 
-void load_number(Assembler& as, Gp to, std::uint64_t number) {
+void load_number(Assembler& as, const Gp& to, std::uint64_t number) {
     const bool narrow = number <= UINT32_MAX;
     const unsigned parts = narrow ? 2 : 4;
     const auto part = [&](unsigned i) { return number >> (16 * i) & 0xffff; };
@@ -73,7 +73,7 @@ void load_number(Assembler& as, Gp to, std::uint64_t number) {
     }
 }
 
-void add_number(Assembler& as, Gp to, Gp from, std::int64_t number, Gp scratch) {
+void add_number(Assembler& as, Gp to, Gp from, std::int64_t number, const Gp& scratch) {
     const bool negative = number < 0;
     const std::uint64_t size = negative ? std::uint64_t{0} - static_cast<std::uint64_t>(number)
                                         : static_cast<std::uint64_t>(number);
@@ -88,7 +88,7 @@ void add_number(Assembler& as, Gp to, Gp from, std::int64_t number, Gp scratch) 
             as.mov(to, from);
         return;
     }
-    const auto step = [&](Gp base, std::uint64_t part, unsigned shift) {
+    const auto step = [&](const Gp& base, std::uint64_t part, unsigned shift) {
         if (negative)
             as.sub(to, base, part, shift);
         else

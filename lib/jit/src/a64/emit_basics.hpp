@@ -27,10 +27,10 @@ using asmjit::a64::Gp;
 }
 
 /// Brings a number into a register, in up to four instructions. Flags stay as they are.
-void load_number(Assembler& as, Gp to, std::uint64_t number);
+void load_number(Assembler& as, const Gp& to, std::uint64_t number);
 
 /// to = from + number, 64 bits; `from` may be sp if the number has at most 24 bits. `scratch` is
 /// changed for numbers of more than 24 bits; then it is not `from`. Flags stay as they are.
-void add_number(Assembler& as, Gp to, Gp from, std::int64_t number, Gp scratch);
+void add_number(Assembler& as, Gp to, Gp from, std::int64_t number, const Gp& scratch);
 
 } // namespace skep::jit::a64

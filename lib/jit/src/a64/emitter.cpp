@@ -80,7 +80,7 @@ Emitter::Gp Emitter::zero(unsigned width) noexcept {
     return asmjit::a64::wzr;
 }
 
-void Emitter::load_slot(Gp to, std::int16_t place) {
+void Emitter::load_slot(const Gp& to, std::int16_t place) {
     const std::int64_t offset = (-1 - place) * 8;
     if (fits_offset(offset, 8)) {
         as_.ldr(to, ptr(sp, static_cast<std::int32_t>(offset)));
@@ -90,7 +90,7 @@ void Emitter::load_slot(Gp to, std::int16_t place) {
     as_.ldr(to, ptr(to));
 }
 
-void Emitter::store_slot(Gp from, std::int16_t place) {
+void Emitter::store_slot(const Gp& from, std::int16_t place) {
     const std::int64_t offset = (-1 - place) * 8;
     if (fits_offset(offset, 8)) {
         as_.str(from, ptr(sp, static_cast<std::int32_t>(offset)));
@@ -115,7 +115,7 @@ void Emitter::keep(Ref ref) {
 }
 
 /// Brings a value into a register. Other registers and flags stay as they are.
-void Emitter::materialise(Gp to, Ref ref) {
+void Emitter::materialise(const Gp& to, Ref ref) {
     const Node& node = at(ref);
     const Gp wide = reg(to.id());
     switch (node.op) {
@@ -311,7 +311,7 @@ std::uint64_t Emitter::distance(std::uint32_t from, std::uint32_t to) const noex
 
 // --- branches ---
 
-void Emitter::jump_if_one(const Test& test, Label to) {
+void Emitter::jump_if_one(const Test& test, const Label& to) {
     switch (test.kind) {
     case Test::Kind::Flags:
         as_.b(test.code, to);
@@ -332,7 +332,7 @@ void Emitter::jump_if_one(const Test& test, Label to) {
 }
 
 /// `far`: no more bytes than that lie between here and there.
-void Emitter::jump_if(const Test& test, Label to, std::uint64_t far) {
+void Emitter::jump_if(const Test& test, const Label& to, std::uint64_t far) {
     constexpr std::uint64_t kReach = 1U << 20;
     constexpr std::uint64_t kReachOfBits = 1U << 15;
     if (far < (test.kind == Test::Kind::Bit ? kReachOfBits : kReach)) {
@@ -349,7 +349,7 @@ void Emitter::jump_if(const Test& test, Label to, std::uint64_t far) {
     as_.bind(over);
 }
 
-void Emitter::jump_if(CondCode code, Label to, std::uint64_t far) {
+void Emitter::jump_if(CondCode code, const Label& to, std::uint64_t far) {
     jump_if(Test{.kind = Test::Kind::Flags, .code = code}, to, far);
 }
 

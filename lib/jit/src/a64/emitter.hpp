@@ -75,18 +75,18 @@ private:
         unsigned bit = 0;
     };
     [[nodiscard]] Test test(ir::Cond cond, unsigned width, Ref a, Ref b, bool near);
-    void jump_if(const Test& test, Label to, std::uint64_t far);
-    void jump_if_one(const Test& test, Label to);
-    void jump_if(CondCode code, Label to, std::uint64_t far);
+    void jump_if(const Test& test, const Label& to, std::uint64_t far);
+    void jump_if_one(const Test& test, const Label& to);
+    void jump_if(CondCode code, const Label& to, std::uint64_t far);
 
     // --- places ---
     [[nodiscard]] std::int16_t place(Ref ref) const noexcept { return allocation_->places[ref]; }
     [[nodiscard]] bool in_register(Ref ref) const noexcept { return place(ref) >= 0; }
     [[nodiscard]] static Gp reg(unsigned number, unsigned width = 8) noexcept;
     [[nodiscard]] static Gp zero(unsigned width) noexcept;
-    void load_slot(Gp to, std::int16_t place);
+    void load_slot(const Gp& to, std::int16_t place);
     /// Uses x15 for slots that are far away.
-    void store_slot(Gp from, std::int16_t place);
+    void store_slot(const Gp& from, std::int16_t place);
     /// The register of the result, or x17; keep() brings it to its place.
     [[nodiscard]] Gp result(Ref ref, unsigned width) const noexcept;
     void keep(Ref ref);
@@ -94,7 +94,7 @@ private:
     Gp value(Ref ref, Register scratch, unsigned width = 8);
     /// The same; constant zero is the zero register.
     Gp value_or_zero(Ref ref, Register scratch, unsigned width = 8);
-    void materialise(Gp to, Ref ref);
+    void materialise(const Gp& to, Ref ref);
     void move(unsigned to, unsigned from);
     [[nodiscard]] std::int64_t frame_offset(std::int64_t offset) const noexcept;
     [[nodiscard]] const Node& at(Ref ref) const noexcept { return graph_->at(ref); }
@@ -146,7 +146,7 @@ private:
     bool emit_field(Ref ref, const Node& node);
     void emit_sum_of_product(Ref ref, const Node& node);
     CondCode compare(ir::Cond cond, unsigned width, Ref a, Ref b);
-    void compare_number(unsigned width, Gp a, std::uint64_t number);
+    void compare_number(unsigned width, const Gp& a, std::uint64_t number);
     void pass_arguments(const Node& node);
 
     /// An instruction that cannot be encoded is a bug here.
