@@ -613,7 +613,8 @@ void Outliner::run(std::uint32_t index) {
 
 unsigned arguments_of(std::uint32_t helper) noexcept {
     const spec::HelperProto* proto = spec::find_helper(helper);
-    if (proto == nullptr)
+    // bpf_trace_printk has the values that its text names in the registers that are left.
+    if (proto == nullptr || proto->signature.ends_with("...)"))
         return kArguments;
     unsigned count = 0;
     while (count < kArguments && proto->args[count] != spec::ArgKind::None)

@@ -125,8 +125,25 @@ void FactCollector::before(const State& state, u32 pc) {
         seen.src.add(state, regs[insn.src]);
 }
 
+/// Addresses of stack that a helper gets as numbers: it may read what lies there (bpf_probe_read),
+/// however long.
+void FactCollector::numbers(const State& state, u32 helper) {
+    const spec::HelperProto* proto = spec::find_helper(helper);
+    const bool more = proto != nullptr && proto->signature.ends_with("...)");
+    for (unsigned i = 0; i < 5; ++i) {
+        const Val& val = state.frame().regs[i + 1];
+        if (val.kind != Kind::Pointer || val.region != Region::Stack ||
+            val.aux >= state.frames.size())
+            continue;
+        const spec::ArgKind kind = proto == nullptr ? spec::ArgKind::Anything : proto->args[i];
+        if (kind == spec::ArgKind::Anything || (more && kind == spec::ArgKind::None))
+            functions_[state.frames[val.aux].function].address_taken = ~u64{0};
+    }
+}
+
 void FactCollector::call(const State& state, u32 pc) {
     const auto& regs = state.frame().regs;
+    numbers(state, static_cast<u32>(walker_->program().insns[pc].imm));
     Call& made = calls_[pc];
     for (unsigned i = 0; i < 5; ++i)
         made.arguments[i].add(state, regs[i + 1]);
@@ -211,7 +228,9 @@ Facts FactCollector::take() const {
                           .reached = seen_[range.begin].reached,
                           .stack_bytes = walker_->stepper().stack_used(range.begin)};
         if (found != functions_.end()) {
-            made.address_taken = found->second.address_taken;
+            const u32 slots = (made.stack_bytes + 7) / 8;
+            made.address_taken =
+                found->second.address_taken & (slots < 64 ? (u64{1} << slots) - 1 : ~u64{0});
             made.reads_unwritten = found->second.reads_unwritten;
         }
         facts.functions.push_back(made);

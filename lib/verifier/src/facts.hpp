@@ -56,6 +56,7 @@ private:
     };
 
     void call(const State& state, u32 pc);
+    void numbers(const State& state, u32 helper);
 
     const Walker* walker_;
     std::vector<Seen> seen_;

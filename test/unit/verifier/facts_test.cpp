@@ -88,6 +88,10 @@ TEST(facts, tell_stack_slots_that_can_be_registers) {
                               "call 16; r0 = 0; exit");
     EXPECT_EQ(called->functions[0].address_taken, 0);
     EXPECT_EQ(called->functions[1].address_taken, 0b11);
+    // bpf_probe_read_kernel() may read all that lies at its third argument.
+    const auto read = facts("*(u64 *)(r10 -8) = 1; *(u64 *)(r10 -16) = 2; r3 = r10; r3 += -16;"
+                            "r1 = r10; r1 += -24; r2 = 8; call 113; r0 = 0; exit");
+    EXPECT_EQ(read->functions[0].address_taken, 0b111);
 }
 
 TEST(facts, tell_results_whose_upper_half_nobody_reads) {

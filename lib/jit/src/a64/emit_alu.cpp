@@ -230,10 +230,16 @@ void Emitter::emit_swap(Ref ref, const Node& node) {
     const Gp to = result(ref, 8);
     const Gp a = value(node.a, kX17);
     switch (node.op) {
-    case Op::Swap16:
+    case Op::Swap16: {
+        const Node& from = at(node.a);
+        const bool short_already =
+            from.op == Op::Zext16 || from.op == Op::Swap16 ||
+            (from.op == Op::Load && from.width == 2 && !from.has(ir::kSigned));
         as_.rev16(to.w(), a.w());
-        as_.uxth(to.w(), to.w());
+        if (!short_already)
+            as_.uxth(to.w(), to.w());
         break;
+    }
     case Op::Swap32:
         as_.rev(to.w(), a.w());
         break;

@@ -380,27 +380,41 @@ Emitter::Test Emitter::test(Cond cond, unsigned width, Ref a, Ref b, bool near) 
 
 // --- blocks ---
 
-/// Where control really goes: blocks that do nothing are passed over.
-std::uint32_t Emitter::through(std::uint32_t index) {
-    for (unsigned steps = 0; steps < 16; ++steps) {
-        const ir::Block& block = graph_->blocks[index];
-        if (block.term != Term::Jump)
-            return index;
-        for (Ref ref = block.first; ref < block.last; ++ref) {
-            const Node& node = at(ref);
-            if (node.op != Op::None && node.op != Op::Phi && !is_remade(node.op))
-                return index;
-        }
-        if (needs_moves(index, block.successors[0]))
-            return index;
-        index = block.successors[0];
+bool Emitter::is_empty(std::uint32_t index) {
+    const ir::Block& block = graph_->blocks[index];
+    if (block.term != Term::Jump)
+        return false;
+    for (Ref ref = block.first; ref < block.last; ++ref) {
+        const Node& node = at(ref);
+        if (node.op != Op::None && node.op != Op::Phi && !is_remade(node.op))
+            return false;
     }
-    return index;
+    return !needs_moves(index, block.successors[0]);
 }
 
+/// Where control really goes: blocks that do nothing are not written.
+void Emitter::find_goals() {
+    const auto count = static_cast<std::uint32_t>(graph_->blocks.size());
+    std::vector<bool> empty(count);
+    for (std::uint32_t i = 0; i < count; ++i)
+        empty[i] = i != 0 && !graph_->blocks[i].dead && is_empty(i);
+    goals_.resize(count);
+    for (std::uint32_t i = count; i-- > 0;) {
+        std::uint32_t goal = i;
+        std::uint32_t steps = 0;
+        for (; empty[goal] && steps < count; ++steps) {
+            goal = graph_->blocks[goal].successors[0];
+            if (goal > i) // Its own is known.
+                goal = goals_[goal];
+        }
+        goals_[i] = steps == count ? i : goal; // Else it is a loop that does nothing.
+    }
+}
+
+/// The block whose code stands behind this one's.
 std::uint32_t Emitter::next_of(std::uint32_t index) const noexcept {
     ++index;
-    while (index < graph_->blocks.size() && graph_->blocks[index].dead)
+    while (index < graph_->blocks.size() && !is_written(index))
         ++index;
     return index;
 }
@@ -415,14 +429,17 @@ void Emitter::branch(std::uint32_t index) {
         std::swap(taken, other);
         cond = ir::opposite(cond);
     };
+    const auto follows = [&](std::uint32_t to) {
+        return goals_[to] == next && (to == next || !needs_moves(index, to));
+    };
     // The one that follows is not jumped to.
-    if (taken == next && other != next)
+    if (follows(taken) && !follows(other))
         exchange();
     // Jump the way that needs nothing.
-    if (needs_moves(index, taken) && !needs_moves(index, other) && other != next)
+    if (needs_moves(index, taken) && !needs_moves(index, other) && !follows(other))
         exchange();
     const bool by_stub = needs_moves(index, taken);
-    const std::uint32_t goal = through(taken);
+    const std::uint32_t goal = goals_[taken];
     const std::uint64_t far = by_stub ? distance_to_stubs(index) : distance(index, goal);
     constexpr std::uint64_t kNear = 1U << 15;
     const Test made = test(cond, block.width, block.a, block.b, far < kNear);
@@ -434,9 +451,8 @@ void Emitter::branch(std::uint32_t index) {
         jump_if(made, blocks_[goal], far);
     }
     edge(index, other);
-    const std::uint32_t target = through(other);
-    if (next >= graph_->blocks.size() || target != through(next))
-        as_.b(blocks_[target]);
+    if (goals_[other] != next)
+        as_.b(blocks_[goals_[other]]);
 }
 
 void Emitter::terminator(std::uint32_t index) {
@@ -448,10 +464,9 @@ void Emitter::terminator(std::uint32_t index) {
         return;
     case Term::Jump: {
         edge(index, block.successors[0]);
-        const std::uint32_t next = next_of(index);
-        const std::uint32_t target = through(block.successors[0]);
-        if (next >= graph_->blocks.size() || target != through(next))
-            as_.b(blocks_[target]);
+        const std::uint32_t goal = goals_[block.successors[0]];
+        if (goal != next_of(index))
+            as_.b(blocks_[goal]);
         return;
     }
     case Term::Return:
@@ -567,7 +582,7 @@ void Emitter::stubs() {
         switch (stub.kind) {
         case Stub::Kind::Edge:
             edge(stub.block, stub.to);
-            as_.b(blocks_[through(stub.to)]);
+            as_.b(blocks_[goals_[stub.to]]);
             break;
         case Stub::Kind::Check: {
             const Node& node = at(stub.ref);
@@ -598,9 +613,10 @@ void Emitter::emit(const ir::Graph& graph, const Allocation& allocation, std::ui
     for (std::size_t i = 0; i < graph.blocks.size(); ++i)
         blocks_.push_back(as_.newLabel());
     bound_sizes();
+    find_goals();
     prologue();
     for (std::uint32_t i = 0; i < graph.blocks.size(); ++i)
-        if (!graph.blocks[i].dead)
+        if (is_written(i))
             block(i);
     stubs();
     order_.push_back(function);

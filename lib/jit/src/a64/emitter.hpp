@@ -46,7 +46,11 @@ private:
     void terminator(std::uint32_t index);
     void branch(std::uint32_t index);
     [[nodiscard]] std::uint32_t next_of(std::uint32_t index) const noexcept;
-    [[nodiscard]] std::uint32_t through(std::uint32_t index);
+    [[nodiscard]] bool is_empty(std::uint32_t index);
+    void find_goals();
+    [[nodiscard]] bool is_written(std::uint32_t index) const noexcept {
+        return !graph_->blocks[index].dead && goals_[index] == index;
+    }
     [[nodiscard]] bool needs_moves(std::uint32_t from, std::uint32_t to);
     void edge(std::uint32_t from, std::uint32_t to);
     void collect_moves(std::uint32_t from, std::uint32_t to);
@@ -165,6 +169,7 @@ private:
     const ir::Graph* graph_ = nullptr;
     const Allocation* allocation_ = nullptr;
     std::vector<Label> blocks_;
+    std::vector<std::uint32_t> goals_;  ///< by block: where control really goes
     std::vector<std::uint64_t> starts_; ///< no block begins further from the first; then the stubs
     std::uint32_t block_ = 0;           ///< that is being written
     std::uint32_t slot_bytes_ = 0;

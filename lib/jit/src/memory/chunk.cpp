@@ -123,9 +123,10 @@ void Chunk::give_back(Bytes code) noexcept {
     const std::size_t size = round_up(code.size(), kUnit);
     units_.give(offset / kUnit, size / kUnit);
     reused_ = true;
-    // What was never opened is filled when it is.
-    if (!frozen_ && offset < open_)
-        (void)fill(offset, std::min(size, open_ - offset)); // Its pages exist: nothing can fail.
+    if (frozen_ || offset >= open_)
+        return; // What was never opened is filled when it is.
+    // Its pages exist, so nothing can fail; if it did, the old code would stay, which is no harm.
+    [[maybe_unused]] const auto done = fill(offset, std::min(size, open_ - offset));
 }
 
 Result<void> Chunk::open_until(std::size_t end) {
@@ -133,6 +134,7 @@ Result<void> Chunk::open_until(std::size_t end) {
         return {};
     const std::size_t until =
         std::min(region_.size(), round_up(end, std::max(kStep, page_bytes())));
+    SKEP_CHECK(until > open_); // Nothing is placed behind the region.
     SKEP_TRY(fill(open_, until - open_));
     // Not mprotect(2): systemd's MemoryDenyWriteExecute= refuses to make memory executable later.
     void* where = mmap(region_.begin() + open_, until - open_, PROT_READ | PROT_EXEC,

@@ -155,7 +155,7 @@ Result<CodePiece> CodePiece::place(Bytes code, const Placing& how) {
         return fail(ErrorCode::Invalid, "there is no code to place");
     std::unique_ptr<Place, Retire> place(new Place);
     std::string refusal;
-    if (!how.anonymous) {
+    if (!how.anonymous && code_follows_its_file()) {
         if (auto placed = store().place(code)) {
             place->chunk = placed->chunk;
             place->code = placed->code;

@@ -13,8 +13,8 @@
 namespace skep::jit {
 
 struct Placing {
-    /// In pages of its own, which belong to no file. perf names functions by /tmp/perf-PID.map in
-    /// such memory only.
+    /// In pages of its own, which belong to no file: see needs_own_pages(). Slower, and at least a
+    /// page for each program.
     bool anonymous = false;
 };
 

@@ -80,6 +80,49 @@ Bytes breakpoints() noexcept {
     return fill;
 }
 
+#ifdef __aarch64__
+namespace {
+
+/// Writes a function that returns `number` to where `file` is mapped, and runs it.
+bool returns(int file, std::byte* page, std::uint32_t number) noexcept {
+    constexpr std::uint32_t kMov = 0x52800000; // mov w0, #0
+    constexpr std::uint32_t kRet = 0xd65f03c0;
+    const std::array<std::uint32_t, 2> code{kMov | number << 5, kRet};
+    if (pwrite(file, code.data(), sizeof code, 0) != ssize_t{sizeof code})
+        return true;
+    publish({page, sizeof code}, true);
+    return reinterpret_cast<std::uint32_t (*)()>(page)() == number;
+}
+
+bool try_code_of_a_file() noexcept {
+    const int file = memfd_create("skep-try", MFD_CLOEXEC);
+    if (file < 0)
+        return true;
+    bool follows = true;
+    void* page = MAP_FAILED;
+    if (ftruncate(file, static_cast<off_t>(page_bytes())) == 0)
+        page = mmap(nullptr, page_bytes(), PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
+    if (page != MAP_FAILED) {
+        auto* code = static_cast<std::byte*>(page);
+        follows = returns(file, code, 1) && returns(file, code, 2);
+        munmap(page, page_bytes());
+    }
+    close(file);
+    return follows;
+}
+
+} // namespace
+#endif
+
+bool code_follows_its_file() noexcept {
+#ifdef __aarch64__
+    static const bool follows = try_code_of_a_file();
+    return follows;
+#else
+    return true;
+#endif
+}
+
 void publish(Bytes code, [[maybe_unused]] bool reused) noexcept {
 #ifdef __aarch64__
     auto* begin = reinterpret_cast<char*>(const_cast<std::byte*>(code.data()));

@@ -47,4 +47,9 @@ private:
 /// may have been at these addresses before.
 void publish(Bytes code, bool reused) noexcept;
 
+/// False where code that has run stays as it was when its file is written and it is published anew:
+/// in emulators that notice only writes to the addresses of the code (qemu's user emulation of
+/// arm64 before 8.1). True where that cannot be tried. Thread-safe.
+[[nodiscard]] bool code_follows_its_file() noexcept;
+
 } // namespace skep::jit
