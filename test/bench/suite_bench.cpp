@@ -58,6 +58,7 @@ struct Row {
     std::vector<Seat> seats;
     std::map<std::string_view, std::string> absent; ///< contender: why
     std::optional<CompileTime> compile;
+    bool calls = false; ///< helpers or functions
 
     [[nodiscard]] const Seat* seat(std::string_view name) const {
         const auto found =
@@ -171,6 +172,10 @@ void run_rounds(const Subject& subject, Row& row, std::uint32_t expected, const 
 Row measure(const SuiteEntry& entry, Floors& floors, const Options& options) {
     const Subject subject = need(open_subject(entry), entry.name);
     Row row = sit_down(subject, floors, options);
+    row.calls = std::ranges::any_of(subject.object.programs, [](const auto& program) {
+        return std::ranges::any_of(program->insns,
+                                   [](const isa::Insn& insn) { return insn.opcode == isa::kCall; });
+    });
     if (row.seats.empty())
         die("nobody takes part");
     run_rounds(subject, row, agree(subject, row), options);
@@ -182,11 +187,6 @@ Row measure(const SuiteEntry& entry, Floors& floors, const Options& options) {
 }
 
 // --- reporting ---
-
-bool has_call(const Row& row) {
-    return row.entry.kind == Kind::Map || row.entry.kind == Kind::Call ||
-           row.entry.name == "bsearch" || row.entry.name == "switch_vm";
-}
 
 /// The geometric mean of a ratio over the rows that `take` chooses, and how many there are.
 struct Mean {
@@ -271,7 +271,7 @@ void print_means(const std::vector<Row>& rows) {
     };
     line("all programs", any);
     line("map programs", [](const Row& row) { return row.entry.kind == Kind::Map; });
-    line("programs without calls", [](const Row& row) { return !has_call(row); });
+    line("programs without calls", [](const Row& row) { return !row.calls; });
     for (const Kind kind :
          {Kind::Alu, Kind::Divide, Kind::Memory, Kind::Branch, Kind::Stack, Kind::Call})
         line(fmt::format("  {}", kind_name(kind)),

@@ -1,8 +1,8 @@
 // skep: the eBPF system, in C++
 // SPDX-License-Identifier: Apache-2.0
 //
-// The programs of the suite as functions of the driver (SUITE_PROGRAM: the name as a string). Maps are skep's, set by the driver; helpers
-// are those of skep's table, called through it.
+// The programs of the suite as functions of the driver. Maps are skep's, set by the driver; helpers
+// are those of skep's table, called through it. SUITE_PROGRAM is the program's name, a string.
 #ifndef SKEP_SUITE_NATIVE_H
 #define SKEP_SUITE_NATIVE_H
 
