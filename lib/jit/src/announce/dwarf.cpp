@@ -20,7 +20,8 @@ constexpr std::uint8_t kAddressBytes = 8;
 
 enum Abbreviation : std::uint8_t { End, Unit, Function };
 
-enum : std::uint8_t { // As DWARF numbers them.
+// NOLINTBEGIN(readability-identifier-naming): as DWARF spells and numbers them
+enum : std::uint8_t {
     DW_TAG_compile_unit = 0x11,
     DW_TAG_subprogram = 0x2e,
     DW_CHILDREN_no = 0,
@@ -53,6 +54,7 @@ enum : std::uint8_t { // As DWARF numbers them.
     DW_CFA_def_cfa_offset = 0x0e,
     DW_CFA_offset = 0x80, // with the register in the lower six bits
 };
+// NOLINTEND(readability-identifier-naming)
 
 } // namespace
 
