@@ -102,7 +102,10 @@ private:
     /// One user less.
     void drop(Ref ref) {
         Node& node = at(ref);
-        if (node.uses == UINT16_MAX || --node.uses != 0 || shape_of(node.op).effect)
+        if (node.uses == UINT16_MAX)
+            return;
+        --node.uses;
+        if (node.uses != 0 || shape_of(node.op).effect)
             return;
         const Node gone = node;
         node.op = Op::None;

@@ -29,12 +29,6 @@ Emitter::Emitter(const Program& program, std::uint32_t functions, const Options&
         functions_.push_back(as_.newLabel());
 }
 
-void Emitter::Strict::handleError(asmjit::Error error, const char* message,
-                                  asmjit::BaseEmitter* /*origin*/) {
-    std::fprintf(stderr, "arm64: %s\n", message);
-    SKEP_CHECK(error == asmjit::kErrorOk);
-}
-
 Image Emitter::finish() {
     SKEP_CHECK(!code_.hasUnresolvedLinks());
     const asmjit::CodeBuffer& buffer = code_.textSection()->buffer();

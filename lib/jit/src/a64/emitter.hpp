@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../emitted.hpp"
+#include "../strict.hpp"
 #include "registers.hpp"
 
 namespace skep::jit::a64 {
@@ -148,12 +149,6 @@ private:
     CondCode compare(ir::Cond cond, unsigned width, Ref a, Ref b);
     void compare_number(unsigned width, const Gp& a, std::uint64_t number);
     void pass_arguments(const Node& node);
-
-    /// An instruction that cannot be encoded is a bug here.
-    struct Strict final : asmjit::ErrorHandler {
-        void handleError(asmjit::Error error, const char* message,
-                         asmjit::BaseEmitter* origin) override;
-    };
 
     const Program& program_;
     Strict strict_;

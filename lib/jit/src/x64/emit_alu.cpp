@@ -40,7 +40,7 @@ bool commutes(Op op) noexcept {
 } // namespace
 
 /// to = to op b; b as an immediate, in memory or in a register.
-void Emitter::two_operands(asmjit::InstId inst, Gp to, Ref b, unsigned width) {
+void Emitter::two_operands(asmjit::InstId inst, const Gp& to, Ref b, unsigned width) {
     const Node& node = at(b);
     std::int32_t number = 0;
     if (node.has(ir::kFolded))

@@ -40,10 +40,6 @@ void Emitter::emit_store(Ref /*ref*/, const Node& node) {
     const Mem to = address(node, node.width);
     std::int32_t number = 0;
     if (immediate(node.b, node.width, number)) {
-        if (node.width == 1)
-            number = static_cast<std::int8_t>(number);
-        else if (node.width == 2)
-            number = static_cast<std::int16_t>(number);
         as_.mov(to, number);
         return;
     }
@@ -71,10 +67,6 @@ void Emitter::emit_update(Ref /*ref*/, const Node& node) {
     const Mem to = address(node, node.width);
     std::int32_t number = 0;
     if (immediate(node.b, node.width, number)) {
-        if (node.width == 1)
-            number = static_cast<std::int8_t>(number);
-        else if (node.width == 2)
-            number = static_cast<std::int16_t>(number);
         as_.emit(inst, to, number);
         return;
     }

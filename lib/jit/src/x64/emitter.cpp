@@ -19,9 +19,10 @@ using ir::Op;
 using ir::Ref;
 using ir::Term;
 
-Emitter::Emitter(const Program& program, std::uint32_t functions, const Options& options)
-    : program_(program), options_(options), bmi2_(has_bmi2()) {
+Emitter::Emitter(const Program& program, std::uint32_t functions, const Options& /*options*/)
+    : program_(program), bmi2_(has_bmi2()) {
     code_.init(asmjit::Environment(asmjit::Arch::kX64));
+    code_.setErrorHandler(&strict_);
     code_.attach(&as_);
     functions_.reserve(functions);
     for (std::uint32_t i = 0; i < functions; ++i)
@@ -80,7 +81,7 @@ void Emitter::keep(Ref ref) {
         as_.mov(slot(to), reg(kR11));
 }
 
-void Emitter::load_number(Gp to, std::uint64_t number) {
+void Emitter::load_number(const Gp& to, std::uint64_t number) {
     const unsigned id = to.id();
     if (number <= UINT32_MAX)
         as_.mov(reg(id, 4), static_cast<std::uint32_t>(number));
@@ -92,7 +93,7 @@ void Emitter::load_number(Gp to, std::uint64_t number) {
 }
 
 /// Brings a value into a register. Flags stay as they are.
-void Emitter::materialise(Gp to, Ref ref) {
+void Emitter::materialise(const Gp& to, Ref ref) {
     const Node& node = at(ref);
     switch (node.op) {
     case Op::Const:
@@ -163,8 +164,10 @@ bool Emitter::immediate(Ref ref, unsigned width, std::int32_t& out) const noexce
     if (!is_constant(ref))
         return false;
     const std::int64_t number = at(ref).imm;
-    if (width <= 4) {
-        out = static_cast<std::int32_t>(number);
+    if (width <= 4) { // Of narrower ones, what remains of it, with its sign.
+        const unsigned rest = 32 - width * 8;
+        out = static_cast<std::int32_t>(static_cast<std::uint32_t>(number) << rest) >>
+              static_cast<int>(rest);
     } else {
         if (number < INT32_MIN || number > INT32_MAX)
             return false;

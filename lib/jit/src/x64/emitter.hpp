@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../emitted.hpp"
+#include "../strict.hpp"
 #include "registers.hpp"
 
 namespace skep::jit::x64 {
@@ -59,7 +60,7 @@ private:
     void keep(Ref ref);
     /// The value in a register: its own, or `scratch`.
     Gp value(Ref ref, Register scratch, unsigned width = 8);
-    void materialise(Gp to, Ref ref);
+    void materialise(const Gp& to, Ref ref);
     void move(unsigned to, unsigned from);
     [[nodiscard]] Mem address(const Node& node, unsigned width);
     [[nodiscard]] std::int64_t frame_offset(std::int64_t offset) const noexcept;
@@ -67,7 +68,7 @@ private:
     [[nodiscard]] bool is_constant(Ref ref) const noexcept { return at(ref).op == ir::Op::Const; }
     /// True if an operation of that width can take the constant as it is.
     [[nodiscard]] bool immediate(Ref ref, unsigned width, std::int32_t& out) const noexcept;
-    void load_number(Gp to, std::uint64_t number);
+    void load_number(const Gp& to, std::uint64_t number);
 
     // --- moves that happen at once ---
     struct Move {
@@ -101,12 +102,12 @@ private:
     void emit_call(Ref ref, const Node& node);
     void emit_tail_call(Ref ref, const Node& node);
     void emit_check(Ref ref, const Node& node);
-    void two_operands(InstId inst, Gp to, Ref b, unsigned width);
+    void two_operands(InstId inst, const Gp& to, Ref b, unsigned width);
     void compare(ir::Cond& cond, unsigned width, Ref a, Ref b);
     void pass_arguments(const Node& node);
 
     const Program& program_;
-    const Options& options_;
+    Strict strict_;
     asmjit::CodeHolder code_;
     asmjit::x86::Assembler as_;
     std::vector<Label> functions_;

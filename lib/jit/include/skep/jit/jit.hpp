@@ -31,8 +31,6 @@ struct Binding {
 };
 
 struct Options {
-    /// Immediates that a program chooses do not appear in its machine code as they are.
-    bool blind_constants = false;
     /// Each fact that code may rely on is tested where it was proved; one that does not hold stops
     /// the run with a trap (BadInstruction). For tests of verifier and compiler.
     bool test_facts = false;
