@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process with compiled code, for profilers and debuggers:
 //   announce_target gdb | perf-map | jitdump DIRECTORY
+// It prints its number, and fails if the code gives a wrong result.
 #include <cstdio>
 #include <string_view>
+#include <unistd.h>
 #include <utility>
 
 #include "memory/code_memory.hpp"
@@ -42,7 +44,7 @@ int main(int argc, char** argv) {
     for (const Error& error : told.errors())
         std::fprintf(stderr, "%s\n", error.to_string().c_str());
     const int result = call(*piece, how.gdb ? 0 : sample::kSpin);
-    std::printf("%d\n", result);
+    std::printf("process %d\n", getpid());
     told = Announcement();
     after_release();
     return result == (how.gdb ? 42 : 2) ? 0 : 1;

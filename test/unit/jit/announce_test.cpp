@@ -480,12 +480,11 @@ TEST(tools, perf_names_functions_by_the_map) {
     ASSERT_EQ(recorded.status, 0) << recorded.output;
     const Ran report = run("perf report --stdio -i " + data);
     EXPECT_THAT(report.output, HasSubstr("skep:count_packets.spin"));
-    for (const auto& entry : std::filesystem::directory_iterator("/tmp")) {
-        const std::string name = entry.path().filename();
-        if (name.starts_with("perf-") && name.ends_with(".map") &&
-            report.output.find("tid " + name.substr(5, name.size() - 9)) != std::string::npos)
-            std::filesystem::remove(entry.path());
-    }
+    const std::string_view said = "process ";
+    const std::size_t at = recorded.output.find(said);
+    ASSERT_NE(at, std::string::npos) << recorded.output;
+    const int pid = std::atoi(recorded.output.c_str() + at + said.size()); // NOLINT: as printed
+    EXPECT_TRUE(std::filesystem::remove("/tmp/perf-" + std::to_string(pid) + ".map"));
 }
 
 TEST(tools, perf_names_functions_and_lines_by_jitdump) {
