@@ -97,7 +97,7 @@ void Code::prepare(exec::RunContext& run) noexcept {
     run.callback = support::call_back;
 }
 
-RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
+SKEP_CALLS_CODE RunOutcome CodeImpl::run(exec::RunContext& run) const noexcept {
     prepare(run);
     run.trap = {};
     run.tail_calls = 0;

@@ -108,9 +108,10 @@ public:
         plan_.functions.resize(plan_.flow.functions.size());
         for (std::uint32_t i = 0; i < plan_.functions.size(); ++i)
             scan(i);
-        // Bottom up: what a caller passes is what its callee reads.
+        // Bottom up: what a caller passes is what its callee reads. Nobody calls the program
+        // itself.
         done_.assign(plan_.functions.size(), false);
-        for (std::uint32_t i = 0; i < plan_.functions.size(); ++i)
+        for (std::uint32_t i = 1; i < plan_.functions.size(); ++i)
             count_arguments(i);
         for (const FunctionUse& use : plan_.flow.uses)
             if (!use.address && plan_.fact(use.slot).reached)

@@ -54,8 +54,8 @@ void wrong_fact(exec::RunContext* run, const Program* program, std::uint32_t ins
                      .detail = "what was proved about a number does not hold"};
 }
 
-std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
-                        std::span<const exec::CallbackArg> arguments) noexcept {
+SKEP_CALLS_CODE std::uint64_t call_back(exec::RunContext* run, std::uint64_t function,
+                                        std::span<const exec::CallbackArg> arguments) noexcept {
     std::array<std::uint64_t, 5> values{};
     for (std::size_t i = 0; i < std::min(arguments.size(), values.size()); ++i)
         values[i] = arguments[i].bits;

@@ -283,7 +283,7 @@ Runner::Runner(const LoadedProgram& program, std::uint32_t cpu) {
     state.counters.push_back(counted_);
 }
 
-std::uint64_t Runner::run_timed(std::uint64_t context) noexcept {
+SKEP_CALLS_CODE std::uint64_t Runner::run_timed(std::uint64_t context) noexcept {
     const auto begin = std::chrono::steady_clock::now();
     const std::uint64_t r0 = entry_(context, &run_);
     const auto took = std::chrono::steady_clock::now() - begin;

@@ -13,6 +13,14 @@
 #include "skep/exec/region.hpp"
 #include "skep/exec/trap.hpp"
 
+/// On functions that call machine code: UBSan looks for a function's type in the bytes before it,
+/// and before a program there may be none.
+#if defined(__clang__)
+#define SKEP_CALLS_CODE __attribute__((no_sanitize("function")))
+#else
+#define SKEP_CALLS_CODE
+#endif
+
 namespace skep {
 struct Program;
 }

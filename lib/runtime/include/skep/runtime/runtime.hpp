@@ -129,7 +129,7 @@ public:
     Runner& operator=(const Runner&) = delete;
 
     /// Runs once and gives r0; 0 after a trap. Requires a context of the program's type.
-    std::uint64_t run(exec::Context& context) noexcept {
+    SKEP_CALLS_CODE std::uint64_t run(exec::Context& context) noexcept {
         // Values that the program looks up stay valid until it returns.
         const maps::EpochGuard guard;
         // Most runs leave nothing behind: a test is cheaper than the stores.
@@ -155,7 +155,7 @@ private:
     static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
         counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     }
-    std::uint64_t run_counted(std::uint64_t context) noexcept {
+    SKEP_CALLS_CODE std::uint64_t run_counted(std::uint64_t context) noexcept {
         add(counted_->runs, 1);
         if ((counted_->runs.load(std::memory_order_relaxed) & 63) == 0) [[unlikely]]
             return run_timed(context);
