@@ -364,7 +364,7 @@ void add_options(CLI::App& verb, Options& options) {
         ->capture_default_str();
     auto* engine = verb.add_option("--engine", options.engine,
                                    "jit: native code; interp: interpreter; checked: as --checked; "
-                                   "auto: jit where there is a compiler for this machine")
+                                   "auto: interp")
                        ->capture_default_str()
                        ->check(CLI::IsMember({"auto", "jit", "interp", "checked"}));
     verb.add_flag("--checked", options.checked,

@@ -36,7 +36,7 @@ enum class Engine : std::uint8_t {
     Traced,    ///< the checked interpreter, which shows every instruction to an observer
 };
 
-/// Jit where there is a compiler for the machine, else Interp.
+/// What runs a program if nothing else is asked for: Interp.
 [[nodiscard]] Engine default_engine() noexcept;
 
 /// What programs see of the host; everything can be fixed for repeatable runs.
